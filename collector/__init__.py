@@ -1,0 +1,1 @@
+"""Accept fast, lose nothing silently: sidecar proxy, ingest API, spool and delivery."""

@@ -38,8 +38,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view that cannot write: PostgreSQL and SQLite both refuse it."""
-        with _unavailable(self.engine), self.engine.connect() as connection:
-            connection = connection.execution_options(**_READ_ONLY)
+        with _unavailable(self.engine), self.engine.connect() as opened:
+            connection = opened.execution_options(**_READ_ONLY)
             with connection.begin():
                 yield connection
 
@@ -49,8 +49,8 @@ class Database:
         if self.read_only:
             msg = "a read-only database was asked to write"
             raise RuntimeError(msg)
-        with _unavailable(self.engine), self.engine.connect() as connection:
-            connection = connection.execution_options(**_WRITE)
+        with _unavailable(self.engine), self.engine.connect() as opened:
+            connection = opened.execution_options(**_WRITE)
             with connection.begin():
                 yield connection
 
@@ -88,7 +88,11 @@ def connect(url: str, *, pool_size: int = 5) -> Database:
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
         options["poolclass"] = sa.pool.QueuePool
     else:
-        options["connect_args"] = {"connect_timeout": 5, "application_name": "remora", "options": "-c timezone=UTC"}
+        options["connect_args"] = {
+            "connect_timeout": 5,
+            "application_name": "remora",
+            "options": "-c timezone=UTC",
+        }
     engine = sa.create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _sqlite_pragmas)
@@ -110,7 +114,9 @@ def _parse(url: str) -> sa.URL:
         msg = f"databases of the kind {parsed.drivername!r} are not supported: write sqlite:///… or postgresql+psycopg://…"
         raise UserError(msg)
     if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        msg = "an in-memory SQLite cannot be shared between processes: name a file, such as sqlite:///remora.db"
+        msg = (
+            "an in-memory SQLite cannot be shared between processes: name a file, such as sqlite:///remora.db"
+        )
         raise UserError(msg)
     path = sqlite_path(parsed)
     if path is not None and not path.parent.is_dir():

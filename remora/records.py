@@ -52,11 +52,6 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int = 200
     tags: dict[str, str] = {}
 
-    @property
-    def failed(self) -> bool:
-        """Whether the model failed to answer (the caller's own mistakes, 4xx, are not the model's failures)."""
-        return self.status >= 500
-
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What turned out to be true for the prediction ``id``, known at ``timestamp``."""

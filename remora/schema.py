@@ -52,7 +52,9 @@ def _state(connection: sa.Connection) -> State:
         return State.UNKNOWN if "predictions" in sa.inspect(connection).get_table_names() else State.EMPTY
     if current == scripts.get_current_head():
         return State.CURRENT
-    return State.BEHIND if current in {script.revision for script in scripts.walk_revisions()} else State.UNKNOWN
+    return (
+        State.BEHIND if current in {script.revision for script in scripts.walk_revisions()} else State.UNKNOWN
+    )
 
 
 def migrate(database: Database) -> tuple[State, State]:

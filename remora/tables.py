@@ -136,6 +136,7 @@ reference_sets = Table(
     Column("rows", sa.Integer, nullable=False),
     Column("built_at", Instant, nullable=False),
     Column("active", sa.Boolean, nullable=False),
+    Column("sample", sa.LargeBinary, nullable=False),  # gzip of JSON lines, at most 2,000 rows, for reports
     Index(None, "model", "version"),
 )  # fmt: skip
 

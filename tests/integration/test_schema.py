@@ -71,7 +71,9 @@ def test_upsert_replaces_the_row(database):
 
 def test_a_naive_instant_is_refused(sqlite_database):
     with pytest.raises(Exception, match="naive"), sqlite_database.write() as connection:
-        upsert(connection, tables.clock, {"name": "replay", "now": NOON.replace(tzinfo=None), "settled": None})
+        upsert(
+            connection, tables.clock, {"name": "replay", "now": NOON.replace(tzinfo=None), "settled": None}
+        )
 
 
 def test_a_database_that_is_away_is_unavailable_and_its_password_stays_unsaid():

@@ -1,0 +1,59 @@
+"""Every metric there is: which job finds it, what it is of, how a person reads it. One list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["JOBS", "METRICS", "Metric", "show"]
+
+JOBS = ("traffic", "drift", "performance")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`unit` is count, ratio, ms or number; `better` is the good direction: up, down or none."""
+
+    name: str
+    job: str
+    title: str
+    unit: str
+    better: str
+    per_feature: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("predictions", "traffic", "Predictions", "count", "none"),
+        Metric("error_rate", "traffic", "Error rate", "ratio", "down"),
+        Metric("latency_p50", "traffic", "Latency p50", "ms", "down"),
+        Metric("latency_p95", "traffic", "Latency p95", "ms", "down"),
+        Metric("latency_p99", "traffic", "Latency p99", "ms", "down"),
+        Metric("psi", "drift", "Population stability index", "number", "down", per_feature=True),
+        Metric("missing_rate", "drift", "Missing values", "ratio", "down", per_feature=True),
+        Metric("unseen_rate", "drift", "Unseen categories", "ratio", "down", per_feature=True),
+        Metric("accuracy", "performance", "Accuracy", "ratio", "up"),
+        Metric("auc", "performance", "ROC AUC", "number", "up"),
+        Metric("log_loss", "performance", "Log loss", "number", "down"),
+        Metric("brier", "performance", "Brier score", "number", "down"),
+        Metric("base_rate", "performance", "Base rate", "ratio", "none"),
+        Metric("label_coverage", "performance", "Label coverage", "ratio", "up"),
+        Metric("mae", "performance", "Mean absolute error", "number", "down"),
+        Metric("rmse", "performance", "Root mean squared error", "number", "down"),
+        Metric("bias", "performance", "Mean error", "number", "none"),
+    )
+}
+
+
+def show(metric: str, value: float | None) -> str:
+    """A metric's value as a person reads it: `12.3 %`, `45 ms`, `1,204`, `0.612`; a dash where there is none."""
+    if value is None:
+        return "–"
+    unit = METRICS[metric].unit if metric in METRICS else "number"
+    if unit == "count":
+        return f"{value:,.0f}"
+    if unit == "ratio":
+        return f"{value:.1%}".replace("%", " %")
+    if unit == "ms":
+        return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"

@@ -1,0 +1,225 @@
+"""`groups:`, `receivers:`, `routes:`, `plans:` — when to alarm, whom to tell and what to start.
+
+The words and their timing are Prometheus's; what happens without data or on an error is Grafana's.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from remora.config.base import Duration, Name, Section
+
+__all__ = ["Actions", "Group", "Guard", "Plan", "Receiver", "Repeat", "Route", "Rule", "Select", "Step"]
+
+_CONDITION = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*")
+_OF_WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
+
+
+class Select(Section):
+    """Which findings a rule looks at. Unset: all models, all versions together, the whole traffic."""
+
+    model: str | None = None
+    version: str = ""
+    segment: str = ""
+    feature: str | None = Field(
+        default=None, description="one feature; unset means every feature the metric has"
+    )
+
+
+class Rule(Section):
+    """One alert rule."""
+
+    alert: Name
+    metric: str
+    select: Select = Select()
+    by: list[Literal["model", "version", "segment", "feature"]] = ["model"]
+    condition: str | None = Field(
+        default=None, description='such as "< 0.92"; unset: the finding\'s own verdict is alarm'
+    )
+    resolve_threshold: float | None = Field(
+        default=None, description="a firing alert resolves only beyond this value"
+    )
+    windows: str | None = Field(
+        default=None, description='such as "5 of 7": met in so many of the last windows'
+    )
+    min_samples: int = Field(default=0, ge=0)
+    label_coverage: float = Field(default=0.0, ge=0, le=1)
+    for_: Duration = Field(default=timedelta(0), alias="for")
+    keep_firing_for: Duration = timedelta(0)
+    no_data: Literal["ok", "alerting", "no_data", "keep_last"] = "keep_last"
+    on_error: Literal["ok", "alerting", "keep_last"] = "keep_last"
+    missing_evals_to_resolve: int = Field(default=2, ge=1)
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    plan: Name | None = None
+
+    @field_validator("condition")
+    @classmethod
+    def _condition(cls, value: str | None) -> str | None:
+        if value is not None and not _CONDITION.fullmatch(value):
+            msg = f'{value!r} is not a condition: write an operator and a number, such as "< 0.92"'
+            raise ValueError(msg)
+        return value
+
+    @field_validator("windows")
+    @classmethod
+    def _windows(cls, value: str | None) -> str | None:
+        match = _OF_WINDOWS.fullmatch(value) if value is not None else None
+        if value is not None and (not match or not 1 <= int(match[1]) <= int(match[2]) <= 366):
+            msg = f'{value!r} does not say how many windows: write "5 of 7"'
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        limit = self.limit
+        if self.resolve_threshold is None:
+            return self
+        if limit is None:
+            msg = "resolve_threshold needs a condition with a number"
+            raise ValueError(msg)
+        operator, threshold = limit
+        if (operator[0] == "<" and self.resolve_threshold < threshold) or (
+            operator[0] == ">" and self.resolve_threshold > threshold
+        ):
+            msg = f"resolve_threshold {self.resolve_threshold} lies on the alarm's side of {operator} {threshold}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def limit(self) -> tuple[str, float] | None:
+        """Operator and number of the condition."""
+        match = _CONDITION.fullmatch(self.condition) if self.condition else None
+        return (match[1], float(match[2])) if match else None
+
+    @property
+    def of_windows(self) -> tuple[int, int]:
+        """(m, n): the condition must hold in m of the last n windows."""
+        match = _OF_WINDOWS.fullmatch(self.windows) if self.windows else None
+        return (int(match[1]), int(match[2])) if match else (1, 1)
+
+    @property
+    def severity(self) -> str:
+        return self.labels.get("severity", "ticket")
+
+
+class Group(Section):
+    """Rules that belong together and are evaluated one after the other at one instant."""
+
+    name: str = Field(min_length=1)
+    labels: dict[str, str] = {}
+    rules: list[Rule]
+
+
+class Receiver(Section):
+    """Somebody to be told, or something to be started. Secrets come inline, from a file or from the environment."""
+
+    kind: Literal["webhook", "slack"]
+    url: SecretStr | None = None
+    url_file: str | None = None
+    url_env: str | None = None
+    secret: SecretStr | None = Field(default=None, description="whsec_… : signs webhooks (Standard Webhooks)")
+    secret_file: str | None = None
+    secret_env: str | None = None
+    body: Literal["remora.v1", "alertmanager.v4"] = "remora.v1"
+    send_resolved: bool = True
+    timeout: Duration = timedelta(seconds=15)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        urls = [name for name in ("url", "url_file", "url_env") if getattr(self, name) is not None]
+        if len(urls) != 1:
+            msg = f"give exactly one of url, url_file and url_env (found {', '.join(urls) or 'none'})"
+            raise ValueError(msg)
+        secrets = [
+            name for name in ("secret", "secret_file", "secret_env") if getattr(self, name) is not None
+        ]
+        if len(secrets) > 1:
+            msg = f"give one of secret, secret_file and secret_env (found {', '.join(secrets)})"
+            raise ValueError(msg)
+        return self
+
+
+class Route(Section):
+    """The first route whose `match` fits an alert's labels says who is told, and how often."""
+
+    match: dict[str, str] = {}
+    receivers: list[Name]
+    group_by: list[str] = ["model", "alertname"]
+    group_wait: Duration = timedelta(seconds=30)
+    group_interval: Duration = timedelta(minutes=5)
+    repeat_interval: Duration = timedelta(hours=4)
+
+
+class Guard(Section):
+    """What must hold before an action may run."""
+
+    cooldown: Duration = timedelta(hours=24)
+    max_runs: int = Field(default=3, ge=1)
+    per: Duration = timedelta(days=7)
+    require_label_coverage: float = Field(default=0.0, ge=0, le=1)
+
+
+class Step(Section):
+    """One step of a plan: exactly one of notify, action, wait, checklist."""
+
+    notify: Name | None = None
+    action: Name | None = Field(default=None, description="the receiver that starts the model update")
+    wait: Duration | None = None
+    checklist: list[str] | None = None
+    unless: Literal["acknowledged"] | None = None
+    guard: Guard = Guard()
+    timeout: Duration = timedelta(hours=6)
+    on_failure: Literal["continue", "stop"] = "continue"
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [
+            name for name in ("notify", "action", "wait", "checklist") if getattr(self, name) is not None
+        ]
+        if len(kinds) != 1:
+            msg = f"a step is exactly one of notify, action, wait and checklist (found {', '.join(kinds) or 'none'})"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def kind(self) -> str:
+        return next(
+            name for name in ("notify", "action", "wait", "checklist") if getattr(self, name) is not None
+        )
+
+
+class Repeat(Section):
+    """Go through the steps again while nobody acknowledged."""
+
+    every: Duration
+    times: Annotated[int, Field(ge=1, le=20)]
+
+
+class Plan(Section):
+    """What is done about an incident, step by step, each step once."""
+
+    name: Name
+    open_on: dict[str, list[str]] = Field(
+        default={}, description="label values that open an incident by themselves"
+    )
+    group_by: list[str] = ["model"]
+    runbook_url: str | None = None
+    steps: list[Step] = Field(min_length=1)
+    repeat: Repeat | None = None
+    stable_for: Duration = Field(
+        default=timedelta(minutes=30), description="resolved once all alerts are so long"
+    )
+    reopen_within: Duration = timedelta(hours=2)
+    ack_timeout: Duration = timedelta(hours=8)
+
+
+class Actions(Section):
+    """The switch over everything that Remora may start."""
+
+    enabled: bool = True
+    paused_models: list[str] = []

@@ -1,0 +1,184 @@
+"""Read remora.yaml, and report every mistake in it at once, with its line and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from remora.config.alerting import Actions, Group, Plan, Receiver, Route
+from remora.config.base import Duration, Name, Section
+from remora.config.lines import LineIndex, read_yaml
+from remora.config.models import Model
+from remora.errors import ConfigError, Problem
+
+__all__ = ["Config", "Schedule", "load", "parse"]
+
+
+class Schedule(Section):
+    """How often the server looks whether something is due."""
+
+    tick: Duration = timedelta(seconds=1)
+    clock: Literal["system", "replay"] = Field(
+        default="system", description="replay: the clock stands where PUT /v1/clock sets it"
+    )
+
+
+class Delivery(Section):
+    """How the collector writes to the database."""
+
+    batch_rows: int = Field(default=5000, ge=1, le=100_000)
+    interval: Duration = timedelta(seconds=1)
+
+
+class Config(Section):
+    """The whole file."""
+
+    version: Literal[1] = 1
+    models: dict[Name, Model] = {}
+    schedule: Schedule = Schedule()
+    delivery: Delivery = Delivery()
+    groups: list[Group] = []
+    receivers: dict[Name, Receiver] = {}
+    routes: list[Route] = []
+    plans: list[Plan] = []
+    actions: Actions = Actions()
+    external_url: str = Field(
+        default="http://127.0.0.1:8080", description="where people reach the pages; used in links"
+    )
+
+    def model(self, name: str) -> Model:
+        """The settings of a model; one that the file does not name has the defaults."""
+        return self.models.get(name, Model())
+
+
+def load(path: Path | None) -> Config:
+    """Read a file; no file means every default. Raises `ConfigError` with every mistake."""
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(path), [Problem("", None, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(path), [Problem("", None, "is not UTF-8 text")]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "remora.yaml") -> Config:
+    """Validate the text of a file; raises `ConfigError` with every mistake."""
+    try:
+        data, lines = read_yaml(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError(source, [Problem("", line, f"not YAML: {error.problem}")]) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(source, [Problem("", None, f"not YAML: {str(error).splitlines()[0]}")]) from None
+    if not isinstance(data, dict):
+        raise ConfigError(source, [Problem("", 1, "must be a mapping that begins with `version: 1`")])
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(source, [_problem(item, lines) for item in error.errors()]) from None
+    problems = _cross_check(config, lines)
+    if problems:
+        raise ConfigError(source, problems)
+    return config
+
+
+def _problem(error: Any, lines: LineIndex) -> Problem:
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1)
+        message = "unknown key" + (
+            f", did you mean `{near[0]}`?" if near else f": one of {', '.join(_known_keys(path[:-1]))}"
+        )
+    elif error["type"] == "missing":
+        message = "is missing"
+    return Problem(_dotted(path), lines.of(path), message)
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _known_keys(path: tuple[Any, ...]) -> list[str]:
+    """The keys that the section at this path knows, read out of the schema."""
+    schema: Any = Config.model_json_schema(by_alias=True)
+    definitions, node = schema["$defs"], schema
+    for part in path:
+        node = node.get("items", {}) if isinstance(part, int) else _child(node, str(part))
+        node = _resolve(node, definitions)
+    return sorted(node.get("properties", {}))
+
+
+def _child(node: Any, key: str) -> Any:
+    properties = node.get("properties", {})
+    if key in properties:
+        return properties[key]
+    return node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), {})
+
+
+def _resolve(node: Any, definitions: Any) -> Any:
+    if "anyOf" in node:
+        node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
+    if "$ref" in node:
+        node = definitions[node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _cross_check(config: Config, lines: LineIndex) -> list[Problem]:
+    """What one section says of another: receivers, plans and models that are named must be there."""
+    problems: list[Problem] = []
+
+    def must_exist(name: str | None, known: list[str], what: str, path: tuple[Any, ...]) -> None:
+        if name is not None and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f", did you mean `{near[0]}`?"
+                if near
+                else f": known are {', '.join(sorted(known)) or 'none'}"
+            )
+            problems.append(Problem(_dotted(path), lines.of(path), f"there is no {what} `{name}`{hint}"))
+
+    receivers, plans, models = (
+        list(config.receivers),
+        [plan.name for plan in config.plans],
+        list(config.models),
+    )
+    for g, group in enumerate(config.groups):
+        for r, rule in enumerate(group.rules):
+            must_exist(rule.plan, plans, "plan", ("groups", g, "rules", r, "plan"))
+            must_exist(rule.select.model, models, "model", ("groups", g, "rules", r, "select", "model"))
+    for r, route in enumerate(config.routes):
+        for i, name in enumerate(route.receivers):
+            must_exist(name, receivers, "receiver", ("routes", r, "receivers", i))
+    for p, plan in enumerate(config.plans):
+        for s, step in enumerate(plan.steps):
+            must_exist(step.notify, receivers, "receiver", ("plans", p, "steps", s, "notify"))
+            must_exist(step.action, receivers, "receiver", ("plans", p, "steps", s, "action"))
+    problems += _repeated([(rule.alert, ("groups", g, "rules", r, "alert")) for g, group in enumerate(config.groups)
+                           for r, rule in enumerate(group.rules)], lines)  # fmt: skip
+    problems += _repeated([(plan.name, ("plans", p, "name")) for p, plan in enumerate(config.plans)], lines)
+    return problems
+
+
+def _repeated(names: list[tuple[str, tuple[Any, ...]]], lines: LineIndex) -> list[Problem]:
+    seen: dict[str, tuple[Any, ...]] = {}
+    problems = []
+    for name, path in names:
+        if name in seen:
+            first = lines.of(seen[name])
+            problems.append(
+                Problem(_dotted(path), lines.of(path), f"the name `{name}` stands at line {first} already")
+            )
+        seen.setdefault(name, path)
+    return problems

@@ -46,9 +46,9 @@ METRICS: dict[str, Metric] = {
 
 
 def show(metric: str, value: float | None) -> str:
-    """A metric's value as a person reads it: `12.3 %`, `45 ms`, `1,204`, `0.612`; a dash where there is none."""
+    """A metric's value as a person reads it: `12.3 %`, `45 ms`, `1,204`, `0.612`; `-` where there is none."""
     if value is None:
-        return "–"
+        return "-"
     unit = METRICS[metric].unit if metric in METRICS else "number"
     if unit == "count":
         return f"{value:,.0f}"

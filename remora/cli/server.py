@@ -1,0 +1,60 @@
+"""`remora server`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from remora.cli.options import Config, DatabaseUrl, Token, require_extra
+from remora.settings import ServerSettings, parse_address
+
+__all__ = ["server"]
+
+
+def server(
+    database: DatabaseUrl,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen", envvar="REMORA_LISTEN", metavar="HOST:PORT", help="Where pages and API are."
+        ),
+    ] = "127.0.0.1:8080",
+    config: Config = None,
+    spool: Annotated[
+        Path,
+        typer.Option("--spool", envvar="REMORA_SPOOL", metavar="DIR", help="Where ingested records wait."),
+    ] = Path("remora-spool"),
+    spool_bytes: Annotated[
+        int,
+        typer.Option(
+            "--spool-bytes", envvar="REMORA_SPOOL_BYTES", min=1 << 20, help="The most that may wait there."
+        ),
+    ] = 1 << 30,
+    reports: Annotated[
+        Path,
+        typer.Option(
+            "--reports", envvar="REMORA_REPORTS", metavar="DIR", help="Where Evidently reports are kept."
+        ),
+    ] = Path("remora-reports"),
+    token: Token = None,
+) -> None:
+    """Judge, alarm and show: scheduled jobs, alert rules, deliveries, web pages and the API, in one process."""
+    from remora.ownership import check_owner
+
+    check_owner()
+    settings = ServerSettings(
+        listen=parse_address(listen, "--listen"),
+        database=database,
+        spool=spool,
+        spool_bytes=spool_bytes,
+        config=config,
+        reports=reports,
+        token=token,
+    )
+    try:
+        from remora.cli.serving import serve
+    except ImportError as error:
+        raise require_extra("server", "server", error) from None
+    serve(settings)

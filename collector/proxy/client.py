@@ -1,0 +1,412 @@
+"""The proxy's end of a client's connection: takes requests one after the other, decides where each goes."""
+
+import asyncio
+from typing import Final, cast
+
+from collector import ring as names
+from collector.exchange import CLIENT_GONE, COMPLETE, REFUSED, TIMEOUT, UPSTREAM_GONE
+from collector.proxy.answers import local_answer, wants_close
+from collector.proxy.bodies import body_of
+from collector.proxy.flight import Flight
+from collector.proxy.framing import (
+    HEAD_END,
+    HEAD_LIMIT,
+    BadMessageError,
+    RequestHead,
+    check_partial,
+    looks_like_http,
+    parse_request,
+)
+from collector.proxy.hub import Hub
+from collector.proxy.upstream import UpstreamSide
+
+__all__ = ["ClientSide"]
+
+PENDING_LIMIT: Final = 64 * 1024  # bytes kept of what the client sends ahead of its turn
+LINGER: Final = 2.0  # seconds in which a client may still send what nobody needs, so that it sees its answer
+SILENCE: Final = 75.0  # seconds without a whole request before a connection that has no upstream is closed
+
+EXCHANGES, TUNNEL, LINGERING = range(3)
+
+
+class ClientSide(asyncio.Protocol):
+    """`flight` is the exchange under way, `peer` the upstream that it (or the tunnel) uses."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.mode = EXCHANGES
+        self.flight: Flight | None = None
+        self.peer: UpstreamSide | None = None
+        self._sides: dict[bool, UpstreamSide] = {}  # by: is it the API's
+        self._pending = b""
+        self._began = 0.0  # monotonic time of the first byte of a request whose head is not whole
+        self._silent_since = 0.0
+        self._first = True
+        self._eof = False
+        self._full = False
+        self._reading = True
+        self._closing = False
+
+    # Callbacks of the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._silent_since = self.hub.clock()
+        self.hub.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        self._take(data)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        if self.mode == LINGERING or (self.mode == EXCHANGES and self.flight is None):
+            self.close()
+            return False
+        if not self._pending and self.peer is not None and not self.peer.api:
+            self.peer.finish_sending()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.hub.left(self)
+        flight = self.flight
+        if flight is not None and not flight.over and self.mode == EXCHANGES and not self._closing:
+            self.hub.counts[names.CLIENT_GONE] += 1
+            self.hub.land(flight, CLIENT_GONE)
+        self._closing = True
+        self.flight = None
+        for side in self._sides.values():
+            side.drop(hard=exc is not None)
+
+    def pause_writing(self) -> None:
+        self._full = True
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.resume_reading()
+
+    def regulate(self) -> None:
+        """Read from the client only while there is a place for what it sends."""
+        read = len(self._pending) <= PENDING_LIMIT and (self.peer is None or not self.peer.full)
+        if read != self._reading and not self._closing:
+            self._reading = read
+            (self.transport.resume_reading if read else self.transport.pause_reading)()
+
+    # Requests.
+
+    def _take(self, data: bytes) -> None:
+        flight = self.flight
+        if self.mode:
+            self._take_unframed(data)
+        elif flight is None:
+            self._start(data)
+        elif flight.body is None or self.peer is None or self.peer.transport is None:
+            self._pending = data
+            self.regulate()
+        else:
+            self._more(flight, self.peer, data)
+
+    def _start(self, data: bytes) -> None:
+        end = data.find(HEAD_END) + 4
+        try:
+            if end < 4 or end > HEAD_LIMIT:
+                self._wait_for_head(data)
+                return
+            head = data[:end]
+            request = parse_request(head)
+        except BadMessageError as error:
+            self._refuse(error, data)
+            return
+        self._first = False
+        api = self.hub.is_api(request.target)
+        flight = self.flight = self.hub.take_off(request, head, self._began, api=api)
+        self._began = 0.0
+        peer = self.peer = self._sides.get(api) or self._connect(api=api)
+        if self._full and peer.transport is not None:
+            peer.transport.pause_reading()
+        self._send_first(flight, peer, request, data)
+
+    def _send_first(self, flight: Flight, peer: UpstreamSide, request: RequestHead, data: bytes) -> None:
+        """Forward the head and what came with it."""
+        end = len(flight.head)
+        if request.length == len(data) - end:
+            stop = len(data)
+        else:
+            flight.body = body_of(request.length)
+            try:
+                stop = flight.body.feed(data, end)
+            except BadMessageError as error:
+                self._refuse(error, data)
+                return
+        message = data if stop == len(data) else data[:stop]
+        peer.send(message)
+        if flight.request is not None:
+            flight.request.add(message)
+        if flight.body is not None and flight.body.done:
+            self._request_whole(flight)
+        if stop < len(data):
+            self._pending = data[stop:]
+            self.regulate()
+        elif self._eof and not peer.api:
+            peer.finish_sending()
+
+    def _more(self, flight: Flight, peer: UpstreamSide, data: bytes) -> None:
+        body = flight.body
+        assert body is not None  # noqa: S101  (the caller looked)
+        try:
+            stop = body.feed(data, 0)
+        except BadMessageError as error:
+            self._refuse(error, data)
+            return
+        message = data if stop == len(data) else data[:stop]
+        peer.send(message)
+        if flight.request is not None and not flight.over:
+            flight.request.add(message)
+        self._pending = data[stop:]
+        if body.done:
+            self._request_whole(flight)
+
+    def _request_whole(self, flight: Flight) -> None:
+        flight.body = None
+        flight.waiting = self.hub.clock()
+        if flight.over:
+            self._next()
+
+    def _wait_for_head(self, data: bytes) -> None:
+        if self._first and not looks_like_http(data):
+            raise BadMessageError("not HTTP/1.x")
+        check_partial(data)
+        self._pending = data
+        self._began = self._began or self.hub.clock()
+
+    def _refuse(self, error: BadMessageError, data: bytes) -> None:
+        """A stranger's protocol passes as it is; a request that two servers might read differently does not."""
+        if self._first and not looks_like_http(data):
+            peer = self._sides.get(False) or self._connect(api=False)
+            self.open_tunnel(peer, b"")
+            self._take_unframed(data)
+            return
+        self.hub.counts[names.BAD_REQUESTS] += 1
+        flight = self.flight
+        if flight is None:
+            self.pass_on(local_answer(error.status, str(error), close=True))
+            self._linger()
+        elif flight.status:
+            self._linger()
+        else:
+            self._answer_myself(error.status, str(error), REFUSED)
+
+    def _connect(self, *, api: bool) -> UpstreamSide:
+        side = self._sides[api] = UpstreamSide(self, api=api)
+        self.hub.connect(side)
+        return side
+
+    def peer_ready(self, side: UpstreamSide) -> None:
+        if self._full and side.transport is not None:
+            side.transport.pause_reading()
+        if self._pending:
+            data, self._pending = self._pending, b""
+            self._take(data)
+            if self._eof and not self._pending and not side.api:
+                side.finish_sending()
+        self.regulate()
+
+    # Answers.
+
+    def pass_on(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def answered(self, outcome: str) -> None:
+        """The last byte of the answer was written."""
+        flight = self.flight
+        assert flight is not None  # noqa: S101  (the peer looked)
+        flight.over = True
+        self.hub.land(flight, outcome)
+        if self.peer is not None and not self.peer.api:
+            self.hub.counts[names.FORWARDED] += 1
+        if flight.body is None:
+            self._next()
+
+    def _next(self) -> None:
+        self.flight = None
+        if self._closing or self.hub.draining:
+            self.close()
+            return
+        if self._pending:
+            data, self._pending = self._pending, b""
+            self._take(data)
+            self.regulate()
+        if self._eof and self._idle():
+            self.close()
+
+    def _answer_myself(self, status: int, error: str, outcome: str, extra: bytes = b"") -> None:
+        flight = self.flight
+        assert flight is not None  # noqa: S101  (the callers looked)
+        close = flight.body is not None or wants_close(flight.head)
+        upstream = None if self.peer is not None and self.peer.api else self.hub.options.upstream_name
+        body = flight.method != b"HEAD"
+        answer = local_answer(
+            status, error, upstream=upstream, extra=extra + flight.id_line, close=close, body=body
+        )
+        self.pass_on(answer)
+        flight.status = status
+        if flight.response is not None:
+            flight.response.add(answer)
+        flight.over = True
+        self.hub.land(flight, outcome)
+        if close:
+            self._linger()
+        else:
+            self._next()
+
+    # What can go wrong with the peer.
+
+    def _forget(self, side: UpstreamSide) -> None:
+        self._sides.pop(side.api, None)
+        self._silent_since = self.hub.clock()
+        side.drop(hard=True)
+        self.regulate()
+
+    def peer_refused(self, side: UpstreamSide, reason: str) -> None:
+        self._forget(side)
+        if self.mode != EXCHANGES or self.flight is None:
+            self.close()
+        elif side.api:
+            self._api_down()
+        else:
+            self.hub.counts[names.UPSTREAM_ERRORS] += 1
+            self._answer_myself(502, f"the model cannot be reached: {reason}", UPSTREAM_GONE)
+
+    def _api_down(self) -> None:
+        self._answer_myself(
+            503, "the recorder is not running at the moment", UPSTREAM_GONE, b"retry-after: 1\r\n"
+        )
+
+    def peer_stops_sending(self, side: UpstreamSide) -> bool:
+        """Half of the peer's connection has ended; True when the other half is still of use."""
+        if self.mode == TUNNEL:
+            if self._eof:
+                return False
+            self.transport.write_eof()
+            return True
+        flight = self.flight
+        if side is self.peer and flight is not None and flight.over and not self._closing:
+            self.transport.write_eof()
+            return True
+        return False
+
+    def peer_gone(self, side: UpstreamSide, exc: Exception | None, *, whole: bool) -> None:
+        """`whole`: the answer under way was one that ends with the connection, and it has ended well."""
+        flight = self.flight
+        if side is not self.peer or (flight is None and side.api):
+            self._forget(side)
+        elif flight is None or self.mode != EXCHANGES:
+            self.close()
+        elif flight.over:
+            self._linger()
+        elif whole:
+            self._closing = True
+            self.answered(COMPLETE)
+            if flight.body is not None:
+                self._linger()
+        elif side.api and not flight.status:
+            self._forget(side)
+            self._api_down()
+        else:
+            self.hub.counts[names.UPSTREAM_ERRORS] += 1
+            self.hub.land(flight, UPSTREAM_GONE)
+            self.close(hard=exc is not None)
+
+    def spoken_to_out_of_turn(self, side: UpstreamSide, data: bytes) -> None:
+        """Bytes that answer nothing, such as a 408 before closing: the client sees what it would see directly."""
+        if side.api or (self.peer is not None and side is not self.peer):
+            self._forget(side)
+        else:
+            self.open_tunnel(side, data)
+
+    def answered_too_much(self, side: UpstreamSide, surplus: bytes) -> None:
+        """After this nobody can say which answer belongs to which request: no more capture here."""
+        flight = self.flight
+        if flight is not None:
+            flight.over = True
+            self.hub.land(flight, COMPLETE)
+        self.hub.counts[names.UPSTREAM_ERRORS] += 1
+        self.open_tunnel(side, surplus)
+
+    # Ends.
+
+    def open_tunnel(self, side: UpstreamSide, data: bytes) -> None:
+        """From here on bytes pass both ways unread, as after an upgrade."""
+        self.hub.counts[names.TUNNELS] += 1
+        self.mode = TUNNEL
+        self.flight = None
+        self.peer = side
+        self.pass_on(data)
+        if self._pending:
+            pending, self._pending = self._pending, b""
+            self._take_unframed(pending)
+        if self._eof:
+            side.finish_sending()
+
+    def _take_unframed(self, data: bytes) -> None:
+        if self.mode == LINGERING or self.peer is None:
+            return
+        if self.peer.transport is None:
+            self._pending = data
+            self.regulate()
+        else:
+            self.peer.send(data)
+
+    def _linger(self) -> None:
+        """Closing with unread bytes would reset the connection and could destroy the answer on its way."""
+        self._closing = True
+        self.mode = LINGERING
+        self._pending = b""
+        if not self._reading:
+            self._reading = True
+            self.transport.resume_reading()
+        for side in self._sides.values():
+            side.drop(hard=True)
+        if self._eof or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER, self.transport.close)
+
+    def close(self, *, hard: bool = False) -> None:
+        self._closing = True
+        (self.transport.abort if hard else self.transport.close)()
+        for side in self._sides.values():
+            side.drop()
+
+    def drain(self) -> None:
+        """Close now when nothing is under way, else after the exchange under way."""
+        if self._idle():
+            self.close()
+
+    def _idle(self) -> bool:
+        return self.mode == EXCHANGES and self.flight is None
+
+    def check(self, now: float) -> None:
+        """Give up on a silent model or a silent client; `now` is monotonic."""
+        flight = self.flight
+        if flight is None:
+            if not self._sides and now - self._silent_since > SILENCE:
+                self.close()
+            return
+        late = now - flight.waiting > self.hub.options.response_timeout
+        peer = self.peer
+        if late and peer is not None and not (flight.body or flight.status or flight.over or self._full):
+            self.hub.counts[names.TIMEOUTS] += 1
+            self._forget(peer)
+            self._answer_myself(504, "the model did not answer in time", TIMEOUT)
+
+    def buffered_bytes(self) -> int:
+        sides = sum(side.buffered_bytes() for side in self._sides.values())
+        return self.transport.get_write_buffer_size() + len(self._pending) + sides

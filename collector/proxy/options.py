@@ -1,0 +1,64 @@
+"""What the forwarder can be told, checked once before it listens."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from remora.errors import UserError
+
+__all__ = ["ProxyOptions", "parse_upstream"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyOptions:
+    """Times in seconds, `capture_limit` in bytes per side (request, answer) of an exchange.
+
+    `capture_paths`: `/predict` means that path and what lies below it; a pattern with `*` is matched against
+    the whole path, query excluded. `api_socket` is the Unix socket that serves `/remora/`; None turns that off.
+    """
+
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 0
+    upstream_host: str
+    upstream_port: int
+    api_socket: Path | None = None
+    id_header: str = "x-request-id"
+    capture_methods: tuple[str, ...] = ("POST",)
+    capture_paths: tuple[str, ...] = ("/",)
+    capture_limit: int = 256 * 1024
+    connect_timeout: float = 5.0
+    response_timeout: float = 60.0
+    add_id_header: bool = True
+
+    @property
+    def upstream_name(self) -> str:
+        return _name(self.upstream_host, self.upstream_port)
+
+    @property
+    def listen_name(self) -> str:
+        return _name(self.listen_host, self.listen_port)
+
+
+def _name(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_upstream(url: str) -> tuple[str, int]:
+    """Host and port of `http://host[:port]`. Raises UserError for everything that the proxy cannot serve."""
+    example = "write it as http://127.0.0.1:8000"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UserError(f"upstream: the address or the port is not valid; {example}") from None
+    if parts.scheme == "https":
+        raise UserError(
+            "upstream: https is not supported yet; give the model's plain http address beside the proxy"
+        )
+    if parts.scheme != "http" or not parts.hostname:
+        raise UserError(f"upstream: not an http address; {example}")
+    if parts.username is not None or parts.password is not None:
+        raise UserError(f"upstream: a user or password in the address is not supported; {example}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UserError(f"upstream: a path is not supported, requests keep their own path; {example}")
+    return parts.hostname, 80 if port is None else port

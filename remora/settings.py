@@ -90,6 +90,7 @@ class ServerSettings:
     config: Path | None
     reports: Path
     token: str | None
+    external_url: str | None = None
 
 
 def check_exposure(address: Address, what: str, *, protected: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from remora.cli.options import Config, DatabaseUrl, Token, require_extra
-from remora.settings import ServerSettings, parse_address
+from remora.settings import ServerSettings, parse_address, parse_http_url
 
 __all__ = ["server"]
 
@@ -38,6 +38,15 @@ def server(
             "--reports", envvar="REMORA_REPORTS", metavar="DIR", help="Where Evidently reports are kept."
         ),
     ] = Path("remora-reports"),
+    external_url: Annotated[
+        str | None,
+        typer.Option(
+            "--external-url",
+            envvar="REMORA_EXTERNAL_URL",
+            metavar="URL",
+            help="Where people reach the pages, for links in messages; wins over external_url in the config.",
+        ),
+    ] = None,
     token: Token = None,
 ) -> None:
     """Judge, alarm and show: scheduled jobs, alert rules, deliveries, web pages and the API, in one process."""
@@ -52,6 +61,7 @@ def server(
         config=config,
         reports=reports,
         token=token,
+        external_url=parse_http_url(external_url, "--external-url") if external_url else None,
     )
     try:
         from remora.cli.serving import serve

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
-import uuid
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-import structlog
-import uvicorn
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
 
 import alerts.api
-import alerts.jobs
-import alerts.sender
 import collector.api
 import collector.gateway
 import dashboards.api
 import dashboards.app
-import dashboards.reports
 import detectors.api
-import detectors.clock
-import detectors.jobs
+import uvicorn
+from fastapi import FastAPI
+
 from remora import __version__, schema
 from remora.cli.errors import install_error_answers
+from remora.cli.jobs import Jobs
 from remora.config import Config, load
 from remora.database import Database, connect
-from remora.errors import RemoraError, UserError
+from remora.errors import UserError
 from remora.security import Guard
 from remora.settings import Address, ServerSettings, check_exposure
 from remora.telemetry import configure_logging, get_logger
@@ -42,14 +32,13 @@ __all__ = ["serve"]
 
 log = get_logger("server")
 
-_SEND_SECONDS = 0.25
-_REPORT_SECONDS = 1.0
-
 
 def serve(settings: ServerSettings) -> None:
     """Run until SIGTERM or Ctrl-C, then deliver what is spooled and stop."""
     configure_logging()
     config = load(settings.config)
+    if settings.external_url:
+        config = config.model_copy(update={"external_url": settings.external_url})
     database = connect(settings.database)
     schema.prepare(database)
     guard = Guard(settings.token, database)
@@ -62,7 +51,9 @@ def serve(settings: ServerSettings) -> None:
     jobs.start()
     log.info("server_started", address=str(settings.listen), version=__version__, clock=config.schedule.clock)
     try:
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False)).run([listener])
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False)).run(
+            [listener]
+        )
     finally:
         jobs.stop()
         ingest.stop()
@@ -94,68 +85,8 @@ def compose(
     app.include_router(detectors.api.router(database, config, guard, wake), tags=["clock"])
     app.include_router(alerts.api.router(database, config, guard), tags=["alerts"])
     app.include_router(dashboards.api.router(reading, config, guard), tags=["read"])
-    app.include_router(dashboards.app.pages_router(reading, config, guard, settings.reports), include_in_schema=False)
+    app.include_router(
+        dashboards.app.pages_router(reading, config, guard, settings.reports), include_in_schema=False
+    )
     dashboards.app.mount_static(app)
     return app
-
-
-class Jobs:
-    """What happens by itself. APScheduler gives the ticks; the database decides what is due."""
-
-    def __init__(self, database: Database, config: Config, settings: ServerSettings) -> None:
-        self.database = database
-        self.config = config
-        self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        self.sender = alerts.sender.Sender(database, config, self.owner)
-        self.reports = dashboards.reports.ReportWorker(database, settings.reports, config)
-        self._woken = threading.Lock()
-        self.scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(4)},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-            timezone=UTC,
-        )
-
-    def start(self) -> None:
-        """Begin to tick."""
-        self._every(self.config.schedule.tick.total_seconds(), self.tick)
-        self._every(_SEND_SECONDS, self.send)
-        self._every(_REPORT_SECONDS, self.report)
-        self.scheduler.start()
-
-    def _every(self, seconds: float, job: Callable[[], None]) -> None:
-        self.scheduler.add_job(job, "interval", seconds=seconds, id=job.__name__, next_run_time=datetime.now(UTC))
-
-    def wake(self) -> None:
-        """The replayed clock moved: look at once instead of at the next tick."""
-        self.scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
-
-    def tick(self) -> None:
-        """Judge, evaluate and plan everything that is due, then say so."""
-        with _edge("tick"):
-            wall = datetime.now(UTC)
-            now = detectors.clock.read_clock(self.database, self.config, wall)
-            if now is None:
-                return
-            while detectors.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner):
-                alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
-            alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
-            detectors.clock.settle(self.database, self.config, now)
-
-    def send(self) -> None:
-        """Deliver what is due in the outbox."""
-        with _edge("send"):
-            while self.sender.run_once(datetime.now(UTC)):
-                pass
-
-    def report(self) -> None:
-        """Make the Evidently reports that are wanted."""
-        with _edge("report"):
-            wall = datetime.now(UTC)
-            now = detectors.clock.read_clock(self.database, self.config, wall)
-            self.reports.run_once(now or wall, wall)
-
-    def stop(self) -> None:
-        """Let running jobs end."""
-        self.scheduler.shutdown(wait=True)
-        self.sender.close()
-        self.reports.close()

@@ -1,0 +1,118 @@
+"""What the server does by itself. APScheduler gives the ticks; the database decides what is due."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import alerts.jobs
+import alerts.sender
+import dashboards.reports
+import detectors.clock
+import detectors.jobs
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from prometheus_client import Counter
+
+from remora.errors import UnavailableError
+from remora.telemetry import REGISTRY, get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from remora.config import Config
+    from remora.database import Database
+    from remora.settings import ServerSettings
+
+__all__ = ["Jobs"]
+
+log = get_logger("jobs")
+
+_SEND_SECONDS = 0.25
+_REPORT_SECONDS = 1.0
+
+TICKS = Counter(
+    "remora_ticks", "Rounds of the server's scheduled work", ["job", "outcome"], registry=REGISTRY
+)
+
+
+@contextmanager
+def _edge(job: str) -> Iterator[None]:
+    """The loop's edge: whatever goes wrong in a round is logged and counted, and the next round comes."""
+    try:
+        yield
+    except UnavailableError as error:
+        TICKS.labels(job, "unavailable").inc()
+        log.warning("unavailable", job=job, error=str(error))
+    except Exception:
+        TICKS.labels(job, "failed").inc()
+        log.exception("round_failed", job=job)
+    else:
+        TICKS.labels(job, "done").inc()
+
+
+class Jobs:
+    """The rounds: judge and plan, send, report."""
+
+    def __init__(self, database: Database, config: Config, settings: ServerSettings) -> None:
+        self.database = database
+        self.config = config
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.sender = alerts.sender.Sender(database, config, self.owner)
+        self.reports = dashboards.reports.ReportWorker(database, settings.reports, config)
+        self.scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._every(self.config.schedule.tick.total_seconds(), self.tick)
+        self._every(_SEND_SECONDS, self.send)
+        self._every(_REPORT_SECONDS, self.report)
+        self.scheduler.start()
+
+    def _every(self, seconds: float, job: Callable[[], None]) -> None:
+        self.scheduler.add_job(
+            job, "interval", seconds=seconds, id=job.__name__, next_run_time=datetime.now(UTC)
+        )
+
+    def wake(self) -> None:
+        """The replayed clock moved: look at once instead of at the next tick."""
+        self.scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
+
+    def tick(self) -> None:
+        """Judge, evaluate and plan everything that is due, then say so."""
+        with _edge("tick"):
+            wall = datetime.now(UTC)
+            now = detectors.clock.read_clock(self.database, self.config, wall)
+            if now is None:
+                return
+            while detectors.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner):
+                alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
+            alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
+            detectors.clock.settle(self.database, self.config, now)
+
+    def send(self) -> None:
+        """Deliver what is due in the outbox."""
+        with _edge("send"):
+            while self.sender.run_once(datetime.now(UTC)):
+                pass
+
+    def report(self) -> None:
+        """Make the Evidently reports that are wanted."""
+        with _edge("report"):
+            wall = datetime.now(UTC)
+            now = detectors.clock.read_clock(self.database, self.config, wall)
+            self.reports.run_once(now or wall, wall)
+
+    def stop(self) -> None:
+        """Let running jobs end."""
+        self.scheduler.shutdown(wait=True)
+        self.sender.close()
+        self.reports.close()

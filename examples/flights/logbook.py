@@ -1,0 +1,160 @@
+"""What the voyage has brought, read out of Remora's tables with plain queries, as any user could."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from remora import tables as t
+from remora.catalogue import show
+from remora.database import Database
+
+__all__ = ["Counts", "Event", "Logbook", "Repair"]
+
+MODEL = "flights"
+QUALITY_DAYS = 14
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows in the tables."""
+
+    predictions: int
+    failed: int
+    labels: int
+    joined: int
+    windows: int
+    reports: int
+    deliveries: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person on the bridge would want to hear."""
+
+    at: datetime
+    kind: str  # firing | resolved | action | incident
+    text: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A model update and the quality of the model around it (mean of daily windows)."""
+
+    requested_at: datetime
+    reason: str
+    state: str
+    version: str | None
+    before: str
+    after: str
+
+
+class Logbook:
+    """Reads only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database.only_reading()
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        with self._database.read() as connection:
+            return connection.execute(query).all()
+
+    def _count(self, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+        return int(self._rows(sa.select(sa.func.count()).select_from(table).where(*where))[0][0])
+
+    def counts(self) -> Counts:
+        """How many of everything."""
+        judged = (t.job_runs.c.state == "done") & t.job_runs.c.job.in_(["traffic", "drift", "performance"])
+        return Counts(
+            predictions=self._count(t.predictions),
+            failed=self._count(t.predictions, t.predictions.c.status >= 500),
+            labels=self._count(t.labels),
+            joined=self._count(t.labels, t.labels.c.joined),
+            windows=self._count(t.job_runs, judged),
+            reports=self._count(t.reports, t.reports.c.state == "done"),
+            deliveries=self._count(t.deliveries, t.deliveries.c.state == "delivered"),
+        )
+
+    def settled(self) -> datetime | None:
+        """The instant up to which everything is judged, evaluated and planned."""
+        rows = self._rows(sa.select(t.clock.c.settled).where(t.clock.c.name == "replay"))
+        return rows[0][0] if rows else None
+
+    def busy_repairs(self) -> int:
+        """Model updates that were asked for and have not ended."""
+        return self._count(t.actions, t.actions.c.state.in_(["requested", "running"]))
+
+    def open_reports(self) -> int:
+        """Reports that are wanted and not there yet."""
+        return self._count(t.reports, t.reports.c.state.in_(["wanted", "running"]))
+
+    def waiting_deliveries(self) -> int:
+        """Messages that have not reached their receiver yet."""
+        return self._count(t.deliveries, t.deliveries.c.state == "pending")
+
+    def alerts(self) -> Sequence[Any]:
+        """Alerts that fired, in the order of their firing."""
+        query = sa.select(t.alerts).where(t.alerts.c.fired_at.is_not(None))
+        return self._rows(query.order_by(t.alerts.c.fired_at, t.alerts.c.rule))
+
+    def events(self) -> list[Event]:
+        """Everything worth a line, oldest first."""
+        found = []
+        for alert in self.alerts():
+            what = " ".join(filter(None, [alert.rule, alert.labels.get("feature", "")]))
+            value = show(alert.labels.get("metric", ""), alert.value)
+            found.append(Event(alert.fired_at, "firing", f"{what}: {value}"))
+            if alert.resolved_at is not None:
+                found.append(Event(alert.resolved_at, "resolved", what))
+        query = sa.select(t.incident_events.c.at, t.incident_events.c.kind, t.incident_events.c.text)
+        for at, kind, text in self._rows(query.order_by(t.incident_events.c.id)):
+            if kind != "alert_attached":
+                found.append(Event(at, "incident", text or kind))
+        return sorted(found, key=lambda event: event.at)
+
+    def daily(self, metric: str, last: int = 60) -> list[float]:
+        """The newest values of a metric, all versions together, oldest first."""
+        f = t.findings.c
+        query = (
+            sa.select(f.value)
+            .where(
+                f.model == MODEL,
+                f.metric == metric,
+                f.version == "",
+                f.segment == "",
+                f.latest,
+                f.value.is_not(None),
+            )
+            .order_by(f.window_end.desc())
+            .limit(last)
+        )
+        return [float(row[0]) for row in reversed(self._rows(query))]
+
+    def repairs(self) -> list[Repair]:
+        """Every model update with the model's AUC and log loss before and after."""
+        found = []
+        for action in self._rows(sa.select(t.actions).order_by(t.actions.c.requested_at)):
+            start = action.finished_at or action.requested_at
+            before = self._quality(action.requested_at - timedelta(days=QUALITY_DAYS), action.requested_at)
+            after = self._quality(start, start + timedelta(days=QUALITY_DAYS + 1))
+            found.append(
+                Repair(action.requested_at, action.reason, action.state, action.model_version, before, after)
+            )
+        return found
+
+    def _quality(self, start: datetime, end: datetime) -> str:
+        parts = []
+        for metric in ("auc", "log_loss"):
+            f = t.findings.c
+            rows = self._rows(
+                sa.select(sa.func.avg(f.value)).where(
+                    f.model == MODEL, f.metric == metric, f.version == "", f.segment == "", f.feature == "", f.latest,
+                    f.window_start >= start, f.window_end <= end,
+                )
+            )  # fmt: skip
+            parts.append(f"{metric.replace('_', ' ')} {show(metric, rows[0][0])}")
+        return ", ".join(parts)

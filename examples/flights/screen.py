@@ -1,0 +1,167 @@
+"""What a person sees in the terminal while the voyage lasts, and the table at its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from logbook import Counts, Event, Repair
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Screen", "sparkline"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+_STYLES = {"firing": "bold red", "resolved": "green", "action": "cyan", "incident": "yellow", "note": "dim"}
+_SIGNS = {"firing": "▲", "resolved": "▼", "action": "↻", "incident": "!", "note": "·"}
+_LINES = 12
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A line of bars between the smallest and the largest value."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(_BARS[min(7, int((value - low) / span * 8))] for value in values)
+
+
+class Screen:
+    """On a terminal a picture that moves; elsewhere one line per event."""
+
+    def __init__(self, console: Console, first: date, last: date) -> None:
+        self.console = console
+        self._first = first
+        self._lines: deque[Text] = deque(maxlen=_LINES)
+        self._auc: list[float] = []
+        self._counts: Counts | None = None
+        self._seen: set[tuple[datetime, str, str]] = set()
+        self._month = 0
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"), BarColumn(None), MofNCompleteColumn(), TextColumn("days"),
+            TimeElapsedColumn(), console=console,
+        )  # fmt: skip
+        self._task = self._progress.add_task("under way", total=(last - first).days + 1)
+        self._live = Live(self._picture(), console=console, refresh_per_second=8, transient=False)
+        self._moving = False
+
+    def begin(self) -> None:
+        """Start to move, where there is a terminal."""
+        if self.console.is_terminal:
+            self._live.start()
+            self._moving = True
+
+    def end(self) -> None:
+        """Leave the last picture where it is."""
+        if self._moving:
+            self._live.stop()
+            self._moving = False
+
+    def note(self, text: str) -> None:
+        """A sentence about the voyage itself."""
+        self._line(Text(f"  · {text}", "dim"))
+
+    def day(self, day: date, counts: Counts, auc: list[float], events: list[Event]) -> None:
+        """A simulated day has ended and is judged."""
+        self._counts, self._auc = counts, auc
+        self._progress.update(
+            self._task, completed=(day - self._first).days + 1, description=f"{day:%d %b %Y}"
+        )
+        for event in events:
+            key = (event.at, event.kind, event.text)
+            if key not in self._seen:
+                self._seen.add(key)
+                sign = _SIGNS[event.kind]
+                self._line(Text(f"  {sign} {event.at:%d %b %H:%M}  {event.text}", _STYLES[event.kind]))
+        if not self._moving and day.month != self._month:
+            self._month = day.month
+            self.console.print(
+                f"{day:%B %Y}: {counts.predictions:,} predictions, {counts.windows:,} windows judged"
+            )
+        self._refresh()
+
+    def _line(self, line: Text) -> None:
+        if self._moving:
+            self._lines.append(line)
+            self._refresh()
+        else:
+            self.console.print(line)
+
+    def _refresh(self) -> None:
+        if self._moving:
+            self._live.update(self._picture())
+
+    def _picture(self) -> Panel:
+        parts: list[object] = [self._progress]
+        if self._counts is not None:
+            c = self._counts
+            numbers = Text.assemble(
+                ("  predictions ", "dim"), f"{c.predictions:,}", ("   labels ", "dim"), f"{c.joined:,}",
+                ("   windows judged ", "dim"), f"{c.windows:,}", ("   messages ", "dim"), f"{c.deliveries:,}",
+                ("   reports ", "dim"), f"{c.reports:,}",
+            )  # fmt: skip
+            parts.append(numbers)
+        if self._auc:
+            parts.append(
+                Text.assemble(("  daily AUC   ", "dim"), sparkline(self._auc), f"  {self._auc[-1]:.3f}")
+            )
+        parts.extend(self._lines or [Text("  no alert so far", "dim")])
+        return Panel(
+            Group(*parts), title="Remora rides along · flights from New York, 2013", border_style="blue"
+        )
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def summary(
+        self, counts: Counts, alerts: Sequence[object], repairs: list[Repair], places: dict[str, str]
+    ) -> None:
+        """The short table that the voyage ends with."""
+        table = Table(title="The voyage", show_header=False, title_justify="left", pad_edge=False)
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        table.add_row(
+            "predictions logged", f"{counts.predictions:,} ({counts.failed:,} answered with an error)"
+        )
+        table.add_row("labels joined", f"{counts.joined:,} of {counts.labels:,}")
+        table.add_row("windows judged", f"{counts.windows:,}")
+        table.add_row("messages delivered", f"{counts.deliveries:,}")
+        for name, lines in (("alerts", _alert_lines(alerts)), ("model updates", _repair_lines(repairs))):
+            table.add_row(name, "\n".join(lines) or "none")
+        for name, place in places.items():
+            table.add_row(name, place)
+        self.console.print(table)
+
+
+def _alert_lines(alerts: Sequence[object]) -> list[str]:
+    """One line per rule: how often it fired, when first and last, what is still firing."""
+    lines = []
+    by_rule: dict[str, list[object]] = {}
+    for alert in alerts:
+        by_rule.setdefault(alert.rule, []).append(alert)  # type: ignore[attr-defined]
+    for rule, members in by_rule.items():
+        times = [_span(alert) for alert in members[:3]]
+        more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+        lines.append(f"{rule}: {', '.join(times)}{more}")
+    return lines
+
+
+def _span(alert: object) -> str:
+    fired: datetime = alert.fired_at  # type: ignore[attr-defined]
+    resolved: datetime | None = alert.resolved_at  # type: ignore[attr-defined]
+    if resolved is None:
+        return f"{fired:%d %b} still firing"
+    days = (resolved - fired) / timedelta(days=1)
+    return f"{fired:%d %b} for {days:.0f} d"
+
+
+def _repair_lines(repairs: list[Repair]) -> list[str]:
+    return [
+        f"{repair.requested_at:%d %b}: {repair.version or 'no version'} ({repair.state}); "
+        f"before {repair.before}; after {repair.after}"
+        for repair in repairs
+    ]

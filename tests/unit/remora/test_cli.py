@@ -1,0 +1,80 @@
+"""The command line as a person meets it: help that helps, one line for a mistake, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def remora(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "remora", *arguments],
+        capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/bin", **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sidecar"],
+        ["server"],
+        ["demo"],
+        ["check"],
+        ["migrate"],
+        ["version"],
+        ["reference", "build"],
+        ["token", "create"],
+    ],
+)
+def test_every_command_has_help(command):
+    done = remora(*command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: remora {' '.join(command)}")
+    assert len(done.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["swim"], "No such command 'swim'"),
+        (["migrate"], "--database"),
+        (["migrate", "--database", "nonsense"], "sqlite:///remora.db"),
+        (["migrate", "--database", "mysql://host/name"], "not supported"),
+        (["migrate", "--database", "sqlite:////no/such/folder/x.db"], "does not exist"),
+        (["migrate", "--database", "postgresql+psycopg://ann:hunter2@127.0.0.1:1/x"], "127.0.0.1:1"),
+        (["demo", "--until", "yesterday"], "is not a date"),
+        (["demo", "--until", "2013-02-01"], "2013-03-01 to 2013-12-31"),
+        (["sidecar", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1", "--model", "m"], "--database"),
+        (["sidecar", "--listen", "0.0.0.0:0", "--upstream", "http://127.0.0.1:1", "--model", "m",
+          "--database", "sqlite:///x.db"], "without a token"),
+        (["server", "--database", "sqlite:///x.db", "--listen", "nowhere"], "HOST:PORT"),
+        (["token", "create", "--name", "x", "--scope", "god", "--database", "sqlite:///x.db"], "ingest, read, write"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(arguments, says):
+    done = remora(*arguments)
+    assert done.returncode in {1, 2}
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_options_come_from_the_environment_too(tmp_path):
+    done = remora("migrate", REMORA_DATABASE=f"sqlite:///{tmp_path / 'r.db'}")
+    assert done.returncode == 0
+    assert done.stdout.endswith("was empty, is current\n")
+
+
+def test_check_shows_every_mistake_with_its_line(tmp_path):
+    path = tmp_path / "remora.yaml"
+    path.write_text("version: 1\nmodels:\n  fraud: {knd: binary}\nschedule: {tick: soon}\n")
+    done = remora("check", str(path))
+    assert done.returncode == 2
+    assert "line 3: models.fraud.knd: unknown key, did you mean `kind`?" in done.stderr
+    assert "line 4: schedule.tick: 'soon' is not a duration" in done.stderr
+    path.write_text("version: 1\nmodels:\n  fraud: {kind: binary}\n")
+    done = remora("check", str(path))
+    assert (done.returncode, done.stdout) == (0, f"{path}: good: 1 model, 0 rules, 0 receivers, 0 plans\n")

@@ -72,7 +72,7 @@ class ClientSide(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.hub.left(self)
         flight = self.flight
-        if flight is not None and not flight.over and self.mode == EXCHANGES and not self._closing:
+        if flight is not None and not flight.over and self.mode == EXCHANGES:
             self.hub.counts[names.CLIENT_GONE] += 1
             self.hub.land(flight, CLIENT_GONE)
         self._closing = True
@@ -321,6 +321,7 @@ class ClientSide(asyncio.Protocol):
         else:
             self.hub.counts[names.UPSTREAM_ERRORS] += 1
             self.hub.land(flight, UPSTREAM_GONE)
+            self.flight = None
             self.close(hard=exc is not None)
 
     def spoken_to_out_of_turn(self, side: UpstreamSide, data: bytes) -> None:

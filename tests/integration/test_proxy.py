@@ -831,7 +831,7 @@ def test_stopping_lets_the_running_exchange_end(ring: Ring) -> None:
             await asked.wait()
             stop.set()
             assert await idle_reader.read() == b""
-            with pytest.raises(OSError, match="refused|Connect"):
+            with pytest.raises(OSError, match=r"refused|Connect"):
                 await asyncio.open_connection("127.0.0.1", await port)
             assert not serving.done()
             go.set()

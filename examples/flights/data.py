@@ -101,8 +101,15 @@ def flights(folder: Path | None = None) -> pd.DataFrame:
 
 def feature_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
     """The features of each flight as plain JSON values; a missing number is None."""
-    plain = frame.loc[:, list(FEATURES)].astype(object)
-    return plain.where(plain.notna(), None).to_dict(orient="records")
+    # Column by column through plain lists: much faster than pandas' own to_dict, and a replay makes 277,000 rows.
+    columns = [
+        [None if pd.isna(v) else v for v in c.tolist()] if c.hasnans else c.tolist() for c in _series(frame)
+    ]
+    return [dict(zip(FEATURES, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _series(frame: pd.DataFrame) -> list[pd.Series]:
+    return [frame[name] for name in FEATURES]
 
 
 def _with_weather(raw: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:

@@ -20,3 +20,4 @@ workers = 1
 threads = 4
 keepalive = 75
 graceful_timeout = 10
+control_socket_disable = True

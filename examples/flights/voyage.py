@@ -1,0 +1,284 @@
+"""The whole voyage: a model, its sidecar, Remora's server, a CI job and ten months of flights, on one machine.
+
+    remora demo            (or `make run`; this file is what it starts)
+
+The replayed clock stands still while Remora judges a day and while the CI job works, so that a voyage of minutes
+tells the same story as ten months would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from data import DataError, flights
+from fleet import Fleet
+from logbook import Logbook
+from processes import Crew, VoyageError, port_is_free
+from replay import hours
+from rich.console import Console
+from screen import Screen
+from sender import Options, Progress, ReplayError, send
+
+FIRST_DAY = date(2013, 3, 1)
+INCIDENT_DAY = date(2013, 3, 20)
+FAULT = {"delay_ms": 150, "error_share": 0.3}
+JUDGE_SECONDS = 120.0
+REPAIR_SECONDS = 120.0
+REPORT_SECONDS = 180.0
+CLOCK_STEP = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Log:
+    """How far a voyage has come; kept in its folder."""
+
+    until: str
+    next_day: str = str(FIRST_DAY)
+    finished: bool = False
+
+
+class Voyage:
+    """One run, from casting off to the table at the end."""
+
+    def __init__(self, options: argparse.Namespace, log: Log, console: Console) -> None:
+        self.options = options
+        self.log = log
+        self.folder: Path = options.folder
+        self.last = date.fromisoformat(log.until)
+        self.screen = Screen(console, FIRST_DAY, self.last)
+        self.crew = Crew(self.folder, self.screen.note)
+        self.fleet = Fleet(self.folder, options.listen, self.crew)
+        self.progress = Progress(datetime.min.replace(tzinfo=UTC))
+
+    def run(self) -> None:
+        """Cast off, replay, and wait until everything that was set going has ended."""
+        self.fleet.launch(self.screen.note)
+        self.logbook = Logbook(self.fleet.database())
+        self.screen.begin()
+        try:
+            asyncio.run(self._replay())
+        finally:
+            self.screen.end()
+            self._fault(on=False)
+        self._save(replace(self.log, finished=True))
+
+    async def _replay(self) -> None:
+        begin = date.fromisoformat(self.log.next_day)
+        midnight = datetime(begin.year, begin.month, begin.day, tzinfo=UTC)
+        how = Options(
+            f"{self.fleet.sidecar_url}/predict",
+            f"{self.fleet.sidecar_url}/remora/v1/labels",
+            speed=self.options.speed or None,
+            record=self.folder / "answered.tsv",
+        )
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as self.client:
+            if begin == FIRST_DAY:
+                await self._set_clock(midnight)
+            plan = hours(flights(), FIRST_DAY, self.last, resume_at=midnight)
+            self._fault(on=begin == INCIDENT_DAY)
+            await send(plan, how, progress=self._seen, on_day_end=self._day_end)
+            await self._last_judgement()
+
+    def _seen(self, progress: Progress) -> None:
+        self.progress = progress
+
+    async def _day_end(self, day: date) -> None:
+        """Let Remora take in, judge and act on the day before the next one begins."""
+        await self._delivered()
+        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        now = end - timedelta(days=1)
+        while now < end:
+            now += CLOCK_STEP
+            await self._set_clock(now)
+        await self._settled(end)
+        if day <= self.last:
+            self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
+            self._save(replace(self.log, next_day=str(day + timedelta(days=1))))
+        self._show(min(day, self.last))
+
+    def _show(self, day: date) -> None:
+        self.screen.day(day, self.logbook.counts(), self.logbook.daily("auc"), self.logbook.events())
+
+    async def _last_judgement(self) -> None:
+        """Two more days for the labels and the verdicts of the last day, then the reports and messages under way."""
+        end = datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + timedelta(days=3)
+        await self._set_clock(end)
+        await self._settled(end)
+        await self._until(
+            REPORT_SECONDS, "the reports were not ready", lambda: not self.logbook.open_reports()
+        )
+        await self._until(60, "messages were not delivered", lambda: not self.logbook.waiting_deliveries())
+        self._show(self.last)
+
+    async def _set_clock(self, now: datetime) -> None:
+        """Move the replayed clock; patient, because the server may just be starting again."""
+
+        async def moved() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await self.client.put(
+                    f"{self.fleet.server_url}/v1/clock", json={"now": now.isoformat()}
+                )
+                return answer.status_code in {200, 409}  # 409: it stands there or later already
+            return False
+
+        await self._until(JUDGE_SECONDS, "the server does not take the clock", moved)
+
+    async def _delivered(self) -> None:
+        """Wait until everything that was captured or accepted is in the database."""
+
+        async def empty() -> bool:
+            with contextlib.suppress(httpx.TransportError, ValueError):
+                answer = await self.client.get(f"{self.fleet.sidecar_url}/remora/v1/status")
+                return answer.status_code == 200 and answer.json()["pending"] == 0
+            return False
+
+        await self._until(JUDGE_SECONDS, "the sidecar does not deliver", empty)
+
+    async def _settled(self, now: datetime) -> None:
+        """Wait for the judgement, and hold the clock while a model update is under way."""
+        await self._until(
+            JUDGE_SECONDS, "the server does not judge", lambda: _reached(self.logbook.settled(), now)
+        )
+        if self.logbook.busy_repairs():
+            await self._until(
+                REPAIR_SECONDS, "the model update did not end", lambda: not self.logbook.busy_repairs()
+            )
+
+    async def _until(self, seconds: float, trouble: str, done) -> None:  # noqa: ANN001
+        deadline = time.monotonic() + seconds
+        pause = 0.005
+        while True:
+            answer = done()
+            if await answer if asyncio.iscoroutine(answer) else answer:
+                return
+            if time.monotonic() > deadline:
+                raise VoyageError(f"{trouble} for {seconds:.0f} s; see the logs in {self.folder / 'logs'}")
+            await asyncio.sleep(pause)
+            pause = min(0.1, pause * 1.5)
+
+    def _fault(self, *, on: bool) -> None:
+        """The incident: while the file is there, the model server is slow and fails."""
+        if on:
+            self.fleet.fault_file.write_text(json.dumps(FAULT))
+        else:
+            self.fleet.fault_file.unlink(missing_ok=True)
+
+    def _save(self, log: Log) -> None:
+        self.log = log
+        path = self.folder / "log.json"
+        path.with_suffix(".new").write_text(json.dumps(asdict(log)))
+        path.with_suffix(".new").replace(path)
+
+    def summary(self) -> None:
+        """The table at the end."""
+        places = {
+            "pages": self.fleet.server_url,
+            "messages": f"{self.fleet.harbour_url} (Slack's stand-in)",
+            "database": str(self.folder / "remora.db"),
+            "reports": f"{self.logbook.counts().reports} in {self.folder / 'reports'}, linked from the alerts",
+        }
+        self.screen.summary(self.logbook.counts(), self.logbook.alerts(), self.logbook.repairs(), places)
+
+
+def _reached(settled: datetime | None, now: datetime) -> bool:
+    return settled is not None and settled >= now
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--until", type=date.fromisoformat, default=date(2013, 12, 31))
+    parser.add_argument("--speed", type=float, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("voyage"))
+    parser.add_argument("--listen", default="127.0.0.1:8080")
+    parser.add_argument("--exit", action="store_true", dest="leave")
+    parser.add_argument("--clean", action="store_true")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One voyage per folder at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise VoyageError(
+                f"another voyage is under way in {folder}: end it, or choose another --folder"
+            ) from None
+        yield
+
+
+def _begin(options: argparse.Namespace, console: Console) -> Log:
+    """Continue an unfinished voyage or start clean, and say which."""
+    folder: Path = options.folder
+    path = folder / "log.json"
+    before = Log(**json.loads(path.read_text())) if path.is_file() else None
+    if before and not before.finished and not options.clean:
+        log = replace(before, until=str(options.until))
+        console.print(f"Continuing the voyage in {folder} at {before.next_day} (start anew with --clean).")
+    else:
+        for old in folder.iterdir():
+            if old.name != "lock":
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        log = Log(until=str(options.until))
+        console.print(f"Starting a new voyage in {folder}." + (" The last one had ended." if before else ""))
+    path.write_text(json.dumps(asdict(log)))
+    return log
+
+
+def _sail(options: argparse.Namespace, console: Console) -> None:
+    host, _, port = options.listen.rpartition(":")
+    if not port.isdigit() or not port_is_free(host or "127.0.0.1", int(port)):
+        raise VoyageError(
+            f"the pages cannot listen on {options.listen}: choose another place, such as --listen 127.0.0.1:8081"
+        )
+    with _alone(options.folder):
+        voyage = Voyage(options, _begin(options, console), console)
+        try:
+            voyage.run()
+            voyage.summary()
+            if not options.leave:
+                console.print(f"\nThe pages stay up at {voyage.fleet.server_url}. Ctrl-C ends everything.")
+                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        finally:
+            killed = voyage.crew.stop()
+            if killed:
+                console.print(f"had to be killed: {', '.join(killed)}")
+
+
+def main() -> int:
+    """Run and turn every foreseeable trouble into one line."""
+    options = _arguments()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _sail(options, console)
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. The next run continues in {options.folder}.")
+        return 130
+    except (VoyageError, ReplayError, DataError) as error:
+        print(f"remora demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    raise SystemExit(main())

@@ -11,7 +11,7 @@ TIMEOUT = "timeout"  # the model said nothing within the response timeout
 REFUSED = "refused"  # reserved: the proxy itself refused to pass the request on
 
 
-class Exchange(msgspec.Struct, array_like=True, frozen=True):
+class Exchange(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One request and its answer as they were on the wire.
 
     `request` and `response` are head and body, framing included (chunk sizes, trailers), each cut at the

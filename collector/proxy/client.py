@@ -123,7 +123,7 @@ class ClientSide(asyncio.Protocol):
             self._refuse(error, data)
             return
         self._first = False
-        api = self.hub.is_api(request.target)
+        api = self.hub.is_api(request[1])
         flight = self.flight = self.hub.take_off(request, head, self._began, api=api)
         self._began = 0.0
         peer = self.peer = self._sides.get(api) or self._connect(api=api)
@@ -134,10 +134,11 @@ class ClientSide(asyncio.Protocol):
     def _send_first(self, flight: Flight, peer: UpstreamSide, request: RequestHead, data: bytes) -> None:
         """Forward the head and what came with it."""
         end = len(flight.head)
-        if request.length == len(data) - end:
+        length = request[2]
+        if length == len(data) - end:
             stop = len(data)
         else:
-            flight.body = body_of(request.length)
+            flight.body = body_of(length)
             try:
                 stop = flight.body.feed(data, end)
             except BadMessageError as error:
@@ -145,8 +146,8 @@ class ClientSide(asyncio.Protocol):
                 return
         message = data if stop == len(data) else data[:stop]
         peer.send(message)
-        if flight.request is not None:
-            flight.request.add(message)
+        if flight.limit:
+            flight.keep_request(message)
         if flight.body is not None and flight.body.done:
             self._request_whole(flight)
         if stop < len(data):
@@ -165,8 +166,8 @@ class ClientSide(asyncio.Protocol):
             return
         message = data if stop == len(data) else data[:stop]
         peer.send(message)
-        if flight.request is not None and not flight.over:
-            flight.request.add(message)
+        if flight.limit and not flight.over:
+            flight.keep_request(message)
         self._pending = data[stop:]
         if body.done:
             self._request_whole(flight)
@@ -256,8 +257,8 @@ class ClientSide(asyncio.Protocol):
         )
         self.pass_on(answer)
         flight.status = status
-        if flight.response is not None:
-            flight.response.add(answer)
+        if flight.limit:
+            flight.keep_response(answer)
         flight.over = True
         self.hub.land(flight, outcome)
         if close:

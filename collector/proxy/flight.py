@@ -3,46 +3,19 @@
 from collector.exchange import Exchange
 from collector.proxy.bodies import Body
 
-__all__ = ["Flight", "Tape"]
-
-
-class Tape:
-    """The first `limit` bytes of what passed by."""
-
-    __slots__ = ("_data", "_limit", "cut")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._data: bytes | bytearray = b""
-        self.cut = False
-
-    def add(self, data: bytes) -> None:
-        room = self._limit - len(self._data)
-        if len(data) > room:
-            self.cut = True
-            if not room:
-                return
-            data = data[:room]
-        if not self._data:
-            self._data = data
-            return
-        if not isinstance(self._data, bytearray):
-            self._data = bytearray(self._data)
-        self._data += data
-
-    def __bytes__(self) -> bytes:
-        return bytes(self._data)
+__all__ = ["Flight"]
 
 
 class Flight:
     """`began` and `waiting` are monotonic seconds; `waiting` is when the request was whole.
 
     `body` scans what is still missing of the request (None: it is whole), `over` means that the answer is.
-    The tapes are None when the exchange is not captured.
+    `limit` is the most that is kept of either side; 0 when the exchange is not captured.
     """
 
     __slots__ = (
-        "began", "body", "head", "id", "id_line", "method", "over", "request", "response", "started", "status", "waiting",
+        "_request", "_response", "began", "body", "head", "id", "id_line", "limit", "method", "over", "started",
+        "status", "waiting",
     )  # fmt: skip
 
     def __init__(self, identity: str, method: bytes, head: bytes, started: float, began: float) -> None:
@@ -56,22 +29,38 @@ class Flight:
         self.body: Body | None = None
         self.status = 0
         self.over = False
-        self.request: Tape | None = None
-        self.response: Tape | None = None
+        self.limit = 0
+        self._request: bytes | bytearray = b""
+        self._response: bytes | bytearray = b""
 
-    def exchange(self, outcome: str, now: float) -> Exchange | None:
-        """The record, `now` being monotonic; None when the exchange is not captured."""
-        request, response = self.request, self.response
-        if request is None or response is None:
-            return None
+    def keep_request(self, data: bytes) -> None:
+        """One byte more than the limit is kept, to know that there was more."""
+        self._request = (
+            data[: self.limit + 1] if not self._request else _grown(self._request, data, self.limit)
+        )
+
+    def keep_response(self, data: bytes) -> None:
+        self._response = (
+            data[: self.limit + 1] if not self._response else _grown(self._response, data, self.limit)
+        )
+
+    def exchange(self, outcome: str, now: float) -> Exchange:
+        """The record; `now` is monotonic."""
+        limit = self.limit
         return Exchange(
             self.id,
             self.started,
             (now - self.began) * 1000.0,
             outcome,
-            bytes(request),
-            bytes(response),
-            request.cut or self.body is not None,
-            response.cut or not self.over,
+            bytes(self._request[:limit]),
+            bytes(self._response[:limit]),
+            self.body is not None or len(self._request) > limit,
+            not self.over or len(self._response) > limit,
             self.status,
         )
+
+
+def _grown(kept: bytes | bytearray, data: bytes, limit: int) -> bytearray:
+    grown = kept if isinstance(kept, bytearray) else bytearray(kept)
+    grown += data[: max(0, limit + 1 - len(grown))]
+    return grown

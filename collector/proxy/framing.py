@@ -5,7 +5,7 @@ Rules: RFC 9112, sections 2 to 6.
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 __all__ = [
     "CHUNKED",
@@ -34,6 +34,7 @@ _REQUEST_BEGIN = re.compile(
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r]")
 _NOT_TOKEN = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9a-z]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_USUAL_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n(?![ \t])")
 
 
 class BadMessageError(Exception):
@@ -44,14 +45,9 @@ class BadMessageError(Exception):
         self.status = status
 
 
-class RequestHead(NamedTuple):
-    """`length` is the body's length in bytes, or CHUNKED; `lowered` the whole head in lower case."""
-
-    method: bytes
-    target: bytes
-    minor: bytes
-    length: int
-    lowered: bytes
+# Method, target, the body's length in bytes (or CHUNKED), and the whole head in lower case. A plain tuple: there is
+# one for every request.
+RequestHead = tuple[bytes, bytes, int, bytes]
 
 
 def looks_like_http(data: bytes) -> bool:
@@ -72,19 +68,19 @@ def parse_request(head: bytes) -> RequestHead:
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise BadMessageError("the request line is not HTTP/1.x")
-    _check_lines(head)
-    lowered = head.lower()
+    if head.count(b"\n") != head.count(b"\r\n"):
+        raise BadMessageError("a line of the head does not end in CR LF")
     method, target, minor = line.groups()
-    encodings = lowered.count(b"transfer-encoding")
-    lengths = lowered.count(b"content-length")
-    if not encodings and not lengths:
-        return RequestHead(method, target, minor, 0, lowered)
-    if lengths == 1 and not encodings:
-        at = lowered.find(b"\r\ncontent-length:")
-        if at >= 0:
-            length = _length(lowered[at + 17 : lowered.index(b"\r\n", at + 17)])
-            return RequestHead(method, target, minor, length, lowered)
-    return RequestHead(method, target, minor, _request_length(lowered, minor), lowered)
+    lowered = head.lower()
+    if b"transfer-encoding" not in lowered:
+        lengths = lowered.count(b"content-length")
+        if not lengths:
+            return method, target, 0, lowered
+        usual = _USUAL_LENGTH.search(lowered) if lengths == 1 else None
+        if usual is not None:
+            return method, target, int(usual[1]), lowered
+    _check_lines(head)
+    return method, target, _request_length(lowered, minor), lowered
 
 
 def _check_lines(head: bytes) -> None:
@@ -151,11 +147,10 @@ def parse_response(head: bytes, method: bytes) -> tuple[int, int]:
     if method == b"HEAD" or status < 200 or status in (204, 304):
         return status, 0
     lowered = head.lower()
-    if lowered.count(b"content-length") == 1 and lowered.count(b"transfer-encoding") == 0:
-        at = lowered.find(b"\r\ncontent-length:")
-        if at >= 0:
-            value = lowered[at + 17 : lowered.index(b"\r\n", at + 17)].strip(b" \t")
-            return status, int(value) if _LENGTH.fullmatch(value) else UNTIL_CLOSE
+    if b"transfer-encoding" not in lowered and lowered.count(b"content-length") == 1:
+        usual = _USUAL_LENGTH.search(lowered)
+        if usual is not None:
+            return status, int(usual[1])
     return status, _response_length(lowered)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from collector import ring as names
 from collector.exchange import encode
-from collector.proxy.flight import Flight, Tape
+from collector.proxy.flight import Flight
 from collector.proxy.framing import RequestHead, header_value, path_of
-from collector.proxy.ids import new_id, usable_id
+from collector.proxy.ids import IdMaker, usable_id
 from collector.proxy.options import ProxyOptions
 from collector.ring import Ring
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["API_PREFIX", "ID_HEADER", "Hub"]
 
 API_PREFIX: Final = b"/remora/"
-ID_HEADER: Final = b"x-remora-prediction-id: "
+ID_HEADER: Final = "x-remora-prediction-id"
 _CACHED_TARGETS: Final = 1024
 
 
@@ -39,26 +39,32 @@ class Hub:
         self.clock = time.perf_counter
         self._id_header = options.id_header.lower().encode()
         self._methods = frozenset(method.upper().encode() for method in options.capture_methods)
+        self._id_line = options.add_id_header
+        self._ids = IdMaker()
+        self._api = options.api_socket is not None
+        self._limit = options.capture_limit
         self._wanted: dict[bytes, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_off(self, request: RequestHead, head: bytes, began: float, *, api: bool) -> Flight:
         """Begin an exchange; `began` is the monotonic time of its first byte, 0.0 for this moment."""
+        method, target, _, lowered = request
         clock = self.clock()
-        began = began or clock
-        now = self.now() - (clock - began)
+        now = self.now()
+        if began:
+            now -= clock - began
         if api:
             self.counts[names.API_REQUESTS] += 1
-            return Flight("", request.method, head, now, began)
+            return Flight("", method, head, now, began or clock)
         self.counts[names.RECEIVED] += 1
-        identity = usable_id(header_value(head, request.lowered, self._id_header)) or new_id(now)
-        flight = Flight(identity, request.method, head, now, began)
+        given = header_value(head, lowered, self._id_header)
+        identity = (usable_id(given) if given else None) or self._ids.new(now)
+        flight = Flight(identity, method, head, now, began or clock)
         flight.waiting = clock
-        if self.options.add_id_header:
-            flight.id_line = b"%b%b\r\n" % (ID_HEADER, identity.encode())
-        if request.method in self._methods and self._is_wanted(request.target):
-            flight.request = Tape(self.options.capture_limit)
-            flight.response = Tape(self.options.capture_limit)
+        if self._id_line:
+            flight.id_line = f"{ID_HEADER}: {identity}\r\n".encode()
+        if method in self._methods and self._is_wanted(target):
+            flight.limit = self._limit
         else:
             self.counts[names.NOT_PREDICTION] += 1
         return flight
@@ -73,15 +79,12 @@ class Hub:
         return wanted
 
     def is_api(self, target: bytes) -> bool:
-        if self.options.api_socket is None:
-            return False
-        return (target if target.startswith(b"/") else path_of(target)).startswith(API_PREFIX)
+        return self._api and (target if target.startswith(b"/") else path_of(target)).startswith(API_PREFIX)
 
     def land(self, flight: Flight, outcome: str) -> None:
         """Hand the copy to the ring. Never waits; a full ring drops and counts."""
-        exchange = flight.exchange(outcome, self.clock())
-        if exchange is not None:
-            self.ring.append(encode(exchange))
+        if flight.limit:
+            self.ring.append(encode(flight.exchange(outcome, self.clock())))
 
     def connect(self, side: "UpstreamSide") -> None:
         task = asyncio.get_running_loop().create_task(self._connect(side))

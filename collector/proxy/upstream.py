@@ -147,8 +147,8 @@ class UpstreamSide(asyncio.Protocol):
             self.client.pass_on(message[: end - 2] + flight.id_line + message[end - 2 :])
         else:
             self.client.pass_on(message)
-        if flight.response is not None:
-            flight.response.add(message)
+        if flight.limit:
+            flight.keep_response(message)
         if whole:
             self._whole(data[stop:] if stop < size else b"")
 
@@ -156,8 +156,8 @@ class UpstreamSide(asyncio.Protocol):
         stop = self._feed(body, data, 0)
         message = data if stop == len(data) else data[:stop]
         self.client.pass_on(message)
-        if flight.response is not None:
-            flight.response.add(message)
+        if flight.limit:
+            flight.keep_response(message)
         if body.done:
             self._whole(data[stop:])
 

@@ -19,12 +19,11 @@ from remora.errors import UnavailableError, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Database", "connect", "insert_new", "sqlite_path", "upsert"]
+__all__ = ["Database", "connect", "insert_new", "insert_rows", "select_keys", "sqlite_path", "upsert"]
 
 _BUSY_SECONDS = 30
 _WRITE = {"remora_write": True}
 _READ_ONLY = {"remora_read_only": True}
-_SQLITE_VARIABLES = 30_000  # SQLite's own limit is 32,766 in one statement
 
 
 class Database:
@@ -166,20 +165,100 @@ def insert_new(
 ) -> list[tuple[Any, ...]]:  # fmt: skip
     """Insert the rows whose key is not there yet and return the keys that were inserted, in no order.
 
-    A key that stands twice in `rows` is inserted once: the first row wins.
+    Every row names the same columns. A key that stands twice in `rows` is inserted once: the first row wins.
+    Rows go in by order of their keys, so that two writers wait for each other instead of locking each other out.
     """
-    inserted: list[tuple[Any, ...]] = []
-    columns = [table.c[name] for name in key]
-    size = max(1, _SQLITE_VARIABLES // max(1, len(table.c)))
-    for start in range(0, len(rows), size):
-        statement = (
-            _insert(connection, table)
-            .values(list(rows[start : start + size]))
-            .on_conflict_do_nothing(index_elements=columns)
-            .returning(*columns)
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        first.setdefault(tuple(row[name] for name in key), row)
+    if not first:
+        return []
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(f'"{name}"' for name in key)
+        inserted = _insert_arrays(
+            connection,
+            table,
+            [first[found] for found in sorted(first)],
+            f"ON CONFLICT ({names}) DO NOTHING RETURNING {names}",
         )
-        inserted.extend(tuple(row) for row in connection.execute(statement))
-    return inserted
+        return [tuple(row) for row in inserted]
+    if not all(isinstance(table.c[name].type, sa.Text) for name in key):
+        return _insert_one_by_one(connection, table, [first[found] for found in sorted(first)], key)
+    # The transaction holds SQLite's only write lock: what is not there now stays so.
+    query = sa.select(*(table.c[name] for name in key))
+    there = {tuple(row) for row in select_keys(connection, query, key, list(first))}
+    new = sorted(found for found in first if found not in there)
+    insert_rows(connection, table, [first[found] for found in new])
+    return new
+
+
+def _insert_one_by_one(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], key: Sequence[str],
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    columns = [table.c[name] for name in key]
+    statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=columns).returning(*columns)
+    return [tuple(row) for one in rows for row in connection.execute(statement, one)]
+
+
+def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert many rows fast; every row names the same columns."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        _insert_arrays(connection, table, rows, "")
+        return
+    names = list(rows[0])
+    marks, quoted = ", ".join("?" * len(names)), ", ".join(f'"{name}"' for name in names)
+    values = [_bound(connection, table.c[name], rows) for name in names]
+    connection.exec_driver_sql(
+        f'INSERT INTO "{table.name}" ({quoted}) VALUES ({marks})',  # noqa: S608  (names of our own tables)
+        list(zip(*values, strict=True)),
+    )
+
+
+def _insert_arrays(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], tail: str) -> Any:
+    """One statement with one array per column: psycopg sends it in one message, PostgreSQL plans it once."""
+    names = list(rows[0])
+    types = [table.c[name].type.compile(connection.dialect) for name in names]
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+    quoted = ", ".join(f'"{name}"' for name in names)
+    values = tuple(_bound(connection, table.c[name], rows) for name in names)
+    return connection.exec_driver_sql(
+        f'INSERT INTO "{table.name}" ({quoted}) SELECT * FROM unnest({arrays}) {tail}',  # noqa: S608
+        values,
+    )
+
+
+def _bound(connection: sa.Connection, column: sa.Column[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
+    """A column of rows as the driver wants its values."""
+    process = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    name = column.name
+    return [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
+
+
+def select_keys(
+    connection: sa.Connection, query: sa.Select[Any], key: Sequence[str], keys: Sequence[tuple[Any, ...]],
+) -> list[Any]:  # fmt: skip
+    """The rows of `query` whose columns `key` of its first table are among `keys`, all in one statement.
+
+    Only for keys of text.
+    """
+    if not keys:
+        return []
+    first = query.get_final_froms()[0]
+    while isinstance(first, sa.sql.expression.Join):
+        first = first.left
+    columns = list(zip(*keys, strict=True))
+    if connection.dialect.name == "postgresql":
+        arrays = [sa.cast(list(values), postgresql.ARRAY(sa.Text)) for values in columns]
+        wanted = sa.func.unnest(*arrays).table_valued(*(f"k{n}" for n in range(len(key)))).render_derived()
+        found = [wanted.c[f"k{n}"] for n in range(len(key))]
+    else:
+        packed = sa.func.json_each(msgspec.json.encode(keys).decode()).table_valued("value")
+        found = [sa.func.json_extract(packed.c.value, f"$[{n}]") for n in range(len(key))]
+        wanted = packed
+    matches = [first.c[name] == value for name, value in zip(key, found, strict=True)]
+    return list(connection.execute(query.join(wanted, sa.and_(*matches))))
 
 
 def upsert(

@@ -1,0 +1,241 @@
+"""The store against both databases: any order, partition and repetition of batches gives the same numbers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import RefusedError
+from collector.store import Store
+from remora import tables
+from remora.database import connect
+from remora.errors import UnavailableError
+from remora.records import Batch, Label, Prediction
+from remora.summaries import merge_encoded
+from remora.summaries.profile import Shape
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+SHAPES = {"m": Shape(segments=("carrier",))}
+
+
+def prediction(number: int, **more) -> Prediction:
+    values = {
+        "model": "m", "id": f"p{number}", "timestamp": NOON + timedelta(seconds=20 * number), "version": "1",
+        "features": {"distance": 100.0 + number, "carrier": "UA" if number % 3 else "DL"},
+        "prediction": number % 2 == 0, "scores": (number % 10) / 10, "latency_ms": 5.0, **more,
+    }  # fmt: skip
+    return Prediction(**values)
+
+
+def label(number: int, value: object, seconds: int = 0) -> Label:
+    return Label(model="m", id=f"p{number}", label=value, timestamp=NOON + timedelta(hours=1, seconds=seconds))
+
+
+def batch(name: str, *records: Prediction | Label) -> Batch:
+    return Batch(
+        id=name, source="test",
+        predictions=[row for row in records if isinstance(row, Prediction)],
+        labels=[row for row in records if isinstance(row, Label)],
+    )  # fmt: skip
+
+
+def merged(database) -> dict:
+    """Every summary of the database, merged over batches, as exact counts and rounded sums."""
+    blobs: dict[tuple, list[bytes]] = {}
+    with database.read() as connection:
+        for row in connection.execute(sa.select(tables.summaries)):
+            key = (row.model, row.version, row.segment, row.start, row.column_name, row.kind)
+            blobs.setdefault(key, []).append(row.data)
+    return {key: _numbers(merge_encoded(found)) for key, found in blobs.items()}
+
+
+def _numbers(summary) -> tuple:
+    if summary.kind == "performance":
+        sums = [summary.log_loss_sum, summary.brier_sum, *summary.errors]
+        return (
+            summary.labelled,
+            sorted((key, count) for key, count in summary.confusion.items() if count),
+            sorted(summary.positive_scores.items()),
+            sorted(summary.negative_scores.items()),
+            [round(value, 6) + 0.0 for value in sums],
+        )
+    if summary.kind == "traffic":
+        return (sorted(summary.by_status.items()),)
+    if summary.kind == "categorical":
+        return (summary.count, summary.missing, sorted(summary.counts().items()))
+    return (summary.count, round(getattr(summary, "mean", 0) or 0, 6))
+
+
+def rows(database, table) -> list[tuple]:
+    query = sa.select(table).order_by(table.c.model, table.c.id)
+    with database.read() as connection:
+        return [tuple(v for k, v in row._mapping.items() if k != "batch_id") for row in connection.execute(query)]
+
+
+def test_writes_rows_labels_and_summaries_together(database):
+    written = Store(database, SHAPES).write(
+        batch("b1", prediction(0), prediction(1), label(0, True), label(9, False)), NOON
+    )
+    assert (written.predictions, written.labels, written.joined, written.repeated) == (2, 2, 1, 0)
+    numbers = merged(database)
+    assert numbers["m", "1", "", NOON, "$traffic", "traffic"] == ([(200, 2)],)
+    assert numbers["m", "1", "", NOON, "$performance", "performance"][:2] == (1, [(("true", "true"), 1)])
+    assert ("m", "1", "carrier=DL", NOON, "$performance", "performance") in numbers
+    with database.read() as connection:
+        assert connection.execute(sa.select(tables.batches.c.predictions, tables.batches.c.labels)).one() == (2, 2)
+        assert connection.execute(sa.select(tables.models)).one() == ("m", NOON, NOON + timedelta(seconds=20))
+        assert connection.execute(sa.select(tables.predictions.c.features).limit(1)).scalar_one()["distance"] >= 100
+
+
+def test_a_batch_that_is_there_changes_nothing(database):
+    store = Store(database, SHAPES)
+    store.write(batch("b1", prediction(0)), NOON)
+    before = merged(database)
+    assert store.write(batch("b1", prediction(0)), NOON).known
+    assert merged(database) == before
+
+
+def test_a_repeated_prediction_is_counted_once(database):
+    store = Store(database, SHAPES)
+    store.write(batch("b1", prediction(0)), NOON)
+    written = store.write(batch("b2", prediction(0), prediction(1), prediction(1)), NOON)
+    assert (written.predictions, written.repeated) == (1, 2)
+    assert merged(database)["m", "1", "", NOON, "$traffic", "traffic"] == ([(200, 2)],)
+    with database.read() as connection:
+        query = sa.select(tables.batches.c.repeated).where(tables.batches.c.id == "b2")
+        assert connection.execute(query).scalar_one() == 2
+
+
+def test_a_newer_label_replaces_an_older_one_whichever_comes_first(database):
+    store = Store(database, SHAPES)
+    store.write(batch("b1", prediction(0), label(0, True, 10)), NOON)
+    assert store.write(batch("b2", label(0, False, 20)), NOON).corrected == 1
+    assert store.write(batch("b3", label(0, True, 15)), NOON).corrected == 0
+    assert store.write(batch("b4", label(0, False, 20)), NOON).repeated == 1
+    assert merged(database)["m", "1", "", NOON, "$performance", "performance"][:2] == (1, [(("false", "true"), 1)])
+    assert rows(database, tables.labels)[0][2] is False
+
+
+def test_a_label_waits_for_its_prediction(database):
+    store = Store(database, SHAPES)
+    assert store.write(batch("b1", label(0, True)), NOON).joined == 0
+    assert store.write(batch("b2", prediction(0)), NOON).joined == 1
+    assert store.join_waiting() == 0
+
+
+def test_a_label_of_a_failed_request_is_no_performance(database):
+    Store(database, SHAPES).write(batch("b1", prediction(0, status=500, prediction=None), label(0, True)), NOON)
+    assert not [key for key in merged(database) if key[4] == "$performance"]
+    assert rows(database, tables.labels)[0][4] is True
+
+
+def test_refused_data_writes_nothing(database):
+    class Odd(str):
+        __slots__ = ()
+
+    bad = prediction(0, features={"x": object()})
+    with pytest.raises(RefusedError) as refused:
+        Store(database, SHAPES).write(batch("b1", prediction(1), bad), NOON)
+    assert "object" not in str(refused.value).lower().replace("typeerror", "")
+    assert rows(database, tables.predictions) == []
+    with database.read() as connection:
+        assert connection.execute(sa.select(tables.batches)).all() == []
+
+
+def test_a_database_that_is_away_is_unavailable():
+    store = Store(connect("postgresql+psycopg://nobody@127.0.0.1:9/none"), {})
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1"):
+        store.write(batch("b1", prediction(0)), NOON)
+
+
+RECORDS = [
+    *(prediction(n) for n in range(6)),
+    *(label(n, n % 3 == 0, n) for n in range(7)),
+    label(1, False, 50), label(1, True, 60), label(2, True, 1), label(2, True, 70), label(2, False, 65),
+]  # fmt: skip
+
+
+@given(data=st.data())
+@settings(
+    max_examples=25, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+def test_order_partition_and_repetition_do_not_matter(database, data):
+    _empty(database)
+    store = Store(database, SHAPES)
+    store.write(batch("all", *RECORDS), NOON)
+    expected = merged(database), rows(database, tables.predictions), rows(database, tables.labels)
+    _empty(database)
+    shuffled = data.draw(st.permutations(RECORDS))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(RECORDS)), max_size=6)))
+    edges = [0, *cuts, len(RECORDS)]
+    batches = [batch(f"b{n}", *shuffled[a:b]) for n, (a, b) in enumerate(zip(edges, edges[1:], strict=False))]
+    again = data.draw(st.lists(st.sampled_from(batches), max_size=3))
+    extra = [batch(f"x{n}", *data.draw(st.lists(st.sampled_from(RECORDS), max_size=4))) for n in range(2)]
+    for one in data.draw(st.permutations([*batches, *again, *extra])):
+        store.write(one, NOON)
+    found = merged(database)
+    assert {k: v for k, v in found.items() if any(v)} == {k: v for k, v in expected[0].items() if any(v)}
+    assert rows(database, tables.predictions) == expected[1]
+    assert rows(database, tables.labels) == expected[2]
+
+
+def _empty(database) -> None:
+    with database.write() as connection:
+        for table in (tables.batches, tables.predictions, tables.labels, tables.summaries, tables.models, tables.versions):
+            connection.execute(sa.delete(table))
+
+
+def test_two_writers_at_once_lose_and_double_nothing(database):
+    """Predictions and their labels in different transactions of different threads, each sent twice."""
+    stores = [Store(database, SHAPES), Store(database, SHAPES)]
+    total, size = 120, 10
+    starts = range(0, total, size)
+    predictions = [batch(f"p{s}", *(prediction(n) for n in range(s, s + size))) for s in starts]
+    labels = [batch(f"l{s}", *(label(n, n % 4 == 0) for n in range(s, s + size))) for s in starts]
+    errors: list[BaseException] = []
+
+    def write(store: Store, batches: list[Batch]) -> None:
+        for one in batches:
+            while True:
+                try:
+                    store.write(one, NOON)
+                    break
+                except UnavailableError:
+                    continue  # a deadlock or a lock that took too long: delivery tries again, too
+                except BaseException as error:
+                    errors.append(error)
+                    return
+
+    mixed = [one for pair in zip(labels, predictions, strict=True) for one in pair]
+    threads = [
+        threading.Thread(target=write, args=(store, order))
+        for store, order in zip(stores, ([*predictions, *labels], mixed), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    stores[0].join_waiting()
+    numbers = merged(database)
+    traffic = sum(v[0][0][1] for k, v in numbers.items() if k[4] == "$traffic" and k[2] == "")
+    labelled = sum(v[0] for k, v in numbers.items() if k[4] == "$performance" and k[2] == "")
+    assert (traffic, labelled) == (total, total)
+
+
+def test_the_sweep_joins_what_two_open_transactions_missed(database):
+    """A label that was left waiting although its prediction is there, as after two blind transactions."""
+    store = Store(database, SHAPES)
+    store.write(batch("b1", prediction(0), label(0, True)), NOON)
+    with database.write() as connection:
+        connection.execute(sa.update(tables.labels).values(joined=False))
+        connection.execute(sa.delete(tables.summaries).where(tables.summaries.c.column_name == "$performance"))
+    assert store.join_waiting() == 1
+    assert store.join_waiting() == 0
+    assert merged(database)["m", "1", "", NOON, "$performance", "performance"][0] == 1

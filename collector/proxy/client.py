@@ -4,10 +4,10 @@ import asyncio
 from typing import Final, cast
 
 from collector import ring as names
-from collector.exchange import CLIENT_GONE, COMPLETE, REFUSED, TIMEOUT, UPSTREAM_GONE
+from collector.exchange import CLIENT_GONE, REFUSED
 from collector.proxy.answers import local_answer, wants_close
 from collector.proxy.bodies import body_of
-from collector.proxy.flight import Flight
+from collector.proxy.flight import EXCHANGES, LINGERING, TUNNEL, Flight
 from collector.proxy.framing import (
     HEAD_END,
     HEAD_LIMIT,
@@ -24,9 +24,6 @@ __all__ = ["ClientSide"]
 
 PENDING_LIMIT: Final = 64 * 1024  # bytes kept of what the client sends ahead of its turn
 LINGER: Final = 2.0  # seconds in which a client may still send what nobody needs, so that it sees its answer
-SILENCE: Final = 75.0  # seconds without a whole request before a connection that has no upstream is closed
-
-EXCHANGES, TUNNEL, LINGERING = range(3)
 
 
 class ClientSide(asyncio.Protocol):
@@ -37,21 +34,21 @@ class ClientSide(asyncio.Protocol):
         self.mode = EXCHANGES
         self.flight: Flight | None = None
         self.peer: UpstreamSide | None = None
-        self._sides: dict[bool, UpstreamSide] = {}  # by: is it the API's
+        self.sides: dict[bool, UpstreamSide] = {}  # by: is it the API's
         self._pending = b""
         self._began = 0.0  # monotonic time of the first byte of a request whose head is not whole
-        self._silent_since = 0.0
+        self.silent_since = 0.0
         self._first = True
-        self._eof = False
-        self._full = False
+        self.eof = False
+        self.full = False
         self._reading = True
-        self._closing = False
+        self.closing = False
 
     # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._silent_since = self.hub.clock()
+        self.silent_since = self.hub.clock()
         self.hub.joined(self)
 
     def data_received(self, data: bytes) -> None:
@@ -61,7 +58,7 @@ class ClientSide(asyncio.Protocol):
         self._take(data)
 
     def eof_received(self) -> bool:
-        self._eof = True
+        self.eof = True
         if self.mode == LINGERING or (self.mode == EXCHANGES and self.flight is None):
             self.close()
             return False
@@ -75,25 +72,25 @@ class ClientSide(asyncio.Protocol):
         if flight is not None and not flight.over and self.mode == EXCHANGES:
             self.hub.counts[names.CLIENT_GONE] += 1
             self.hub.land(flight, CLIENT_GONE)
-        self._closing = True
+        self.closing = True
         self.flight = None
-        for side in self._sides.values():
+        for side in self.sides.values():
             side.drop(hard=exc is not None)
 
     def pause_writing(self) -> None:
-        self._full = True
+        self.full = True
         if self.peer is not None and self.peer.transport is not None:
             self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._full = False
+        self.full = False
         if self.peer is not None and self.peer.transport is not None:
             self.peer.transport.resume_reading()
 
     def regulate(self) -> None:
         """Read from the client only while there is a place for what it sends."""
         read = len(self._pending) <= PENDING_LIMIT and (self.peer is None or not self.peer.full)
-        if read != self._reading and not self._closing:
+        if read != self._reading and not self.closing:
             self._reading = read
             (self.transport.resume_reading if read else self.transport.pause_reading)()
 
@@ -126,8 +123,8 @@ class ClientSide(asyncio.Protocol):
         api = self.hub.is_api(request[1])
         flight = self.flight = self.hub.take_off(request, head, self._began, api=api)
         self._began = 0.0
-        peer = self.peer = self._sides.get(api) or self._connect(api=api)
-        if self._full and peer.transport is not None:
+        peer = self.peer = self.sides.get(api) or self._connect(api=api)
+        if self.full and peer.transport is not None:
             peer.transport.pause_reading()
         self._send_first(flight, peer, request, data)
 
@@ -153,7 +150,7 @@ class ClientSide(asyncio.Protocol):
         if stop < len(data):
             self._pending = data[stop:]
             self.regulate()
-        elif self._eof and not peer.api:
+        elif self.eof and not peer.api:
             peer.finish_sending()
 
     def _more(self, flight: Flight, peer: UpstreamSide, data: bytes) -> None:
@@ -188,7 +185,7 @@ class ClientSide(asyncio.Protocol):
     def _refuse(self, error: BadMessageError, data: bytes) -> None:
         """A stranger's protocol passes as it is; a request that two servers might read differently does not."""
         if self._first and not looks_like_http(data):
-            peer = self._sides.get(False) or self._connect(api=False)
+            peer = self.sides.get(False) or self._connect(api=False)
             self.open_tunnel(peer, b"")
             self._take_unframed(data)
             return
@@ -196,24 +193,24 @@ class ClientSide(asyncio.Protocol):
         flight = self.flight
         if flight is None:
             self.pass_on(local_answer(error.status, str(error), close=True))
-            self._linger()
+            self.linger()
         elif flight.status:
-            self._linger()
+            self.linger()
         else:
-            self._answer_myself(error.status, str(error), REFUSED)
+            self.answer_myself(error.status, str(error), REFUSED)
 
     def _connect(self, *, api: bool) -> UpstreamSide:
-        side = self._sides[api] = UpstreamSide(self, api=api)
+        side = self.sides[api] = UpstreamSide(self, api=api)
         self.hub.connect(side)
         return side
 
     def peer_ready(self, side: UpstreamSide) -> None:
-        if self._full and side.transport is not None:
+        if self.full and side.transport is not None:
             side.transport.pause_reading()
         if self._pending:
             data, self._pending = self._pending, b""
             self._take(data)
-            if self._eof and not self._pending and not side.api:
+            if self.eof and not self._pending and not side.api:
                 side.finish_sending()
         self.regulate()
 
@@ -236,17 +233,17 @@ class ClientSide(asyncio.Protocol):
 
     def _next(self) -> None:
         self.flight = None
-        if self._closing or self.hub.draining:
+        if self.closing or self.hub.draining:
             self.close()
             return
         if self._pending:
             data, self._pending = self._pending, b""
             self._take(data)
             self.regulate()
-        if self._eof and self._idle():
+        if self.eof and self._idle():
             self.close()
 
-    def _answer_myself(self, status: int, error: str, outcome: str, extra: bytes = b"") -> None:
+    def answer_myself(self, status: int, error: str, outcome: str, extra: bytes = b"") -> None:
         flight = self.flight
         assert flight is not None  # noqa: S101  (the callers looked)
         close = flight.body is not None or wants_close(flight.head)
@@ -262,86 +259,19 @@ class ClientSide(asyncio.Protocol):
         flight.over = True
         self.hub.land(flight, outcome)
         if close:
-            self._linger()
+            self.linger()
         else:
             self._next()
 
-    # What can go wrong with the peer.
+    # Ends.
 
-    def _forget(self, side: UpstreamSide) -> None:
-        self._sides.pop(side.api, None)
-        self._silent_since = self.hub.clock()
+    def forget(self, side: UpstreamSide) -> None:
+        """The next request for this upstream connects anew."""
+        self.sides.pop(side.api, None)
+        side.full = False
+        self.silent_since = self.hub.clock()
         side.drop(hard=True)
         self.regulate()
-
-    def peer_refused(self, side: UpstreamSide, reason: str) -> None:
-        self._forget(side)
-        if self.mode != EXCHANGES or self.flight is None:
-            self.close()
-        elif side.api:
-            self._api_down()
-        else:
-            self.hub.counts[names.UPSTREAM_ERRORS] += 1
-            self._answer_myself(502, f"the model cannot be reached: {reason}", UPSTREAM_GONE)
-
-    def _api_down(self) -> None:
-        self._answer_myself(
-            503, "the recorder is not running at the moment", UPSTREAM_GONE, b"retry-after: 1\r\n"
-        )
-
-    def peer_stops_sending(self, side: UpstreamSide) -> bool:
-        """Half of the peer's connection has ended; True when the other half is still of use."""
-        if self.mode == TUNNEL:
-            if self._eof:
-                return False
-            self.transport.write_eof()
-            return True
-        flight = self.flight
-        if side is self.peer and flight is not None and flight.over and not self._closing:
-            self.transport.write_eof()
-            return True
-        return False
-
-    def peer_gone(self, side: UpstreamSide, exc: Exception | None, *, whole: bool) -> None:
-        """`whole`: the answer under way was one that ends with the connection, and it has ended well."""
-        flight = self.flight
-        if side is not self.peer or (flight is None and side.api):
-            self._forget(side)
-        elif flight is None or self.mode != EXCHANGES:
-            self.close()
-        elif flight.over:
-            self._linger()
-        elif whole:
-            self._closing = True
-            self.answered(COMPLETE)
-            if flight.body is not None:
-                self._linger()
-        elif side.api and not flight.status:
-            self._forget(side)
-            self._api_down()
-        else:
-            self.hub.counts[names.UPSTREAM_ERRORS] += 1
-            self.hub.land(flight, UPSTREAM_GONE)
-            self.flight = None
-            self.close(hard=exc is not None)
-
-    def spoken_to_out_of_turn(self, side: UpstreamSide, data: bytes) -> None:
-        """Bytes that answer nothing, such as a 408 before closing: the client sees what it would see directly."""
-        if side.api or (self.peer is not None and side is not self.peer):
-            self._forget(side)
-        else:
-            self.open_tunnel(side, data)
-
-    def answered_too_much(self, side: UpstreamSide, surplus: bytes) -> None:
-        """After this nobody can say which answer belongs to which request: no more capture here."""
-        flight = self.flight
-        if flight is not None:
-            flight.over = True
-            self.hub.land(flight, COMPLETE)
-        self.hub.counts[names.UPSTREAM_ERRORS] += 1
-        self.open_tunnel(side, surplus)
-
-    # Ends.
 
     def open_tunnel(self, side: UpstreamSide, data: bytes) -> None:
         """From here on bytes pass both ways unread, as after an upgrade."""
@@ -353,7 +283,7 @@ class ClientSide(asyncio.Protocol):
         if self._pending:
             pending, self._pending = self._pending, b""
             self._take_unframed(pending)
-        if self._eof:
+        if self.eof:
             side.finish_sending()
 
     def _take_unframed(self, data: bytes) -> None:
@@ -365,26 +295,26 @@ class ClientSide(asyncio.Protocol):
         else:
             self.peer.send(data)
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Closing with unread bytes would reset the connection and could destroy the answer on its way."""
-        self._closing = True
+        self.closing = True
         self.mode = LINGERING
         self._pending = b""
         if not self._reading:
             self._reading = True
             self.transport.resume_reading()
-        for side in self._sides.values():
+        for side in self.sides.values():
             side.drop(hard=True)
-        if self._eof or self.transport.is_closing():
+        if self.eof or self.transport.is_closing():
             self.transport.close()
             return
         self.transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER, self.transport.close)
 
     def close(self, *, hard: bool = False) -> None:
-        self._closing = True
+        self.closing = True
         (self.transport.abort if hard else self.transport.close)()
-        for side in self._sides.values():
+        for side in self.sides.values():
             side.drop()
 
     def drain(self) -> None:
@@ -395,20 +325,6 @@ class ClientSide(asyncio.Protocol):
     def _idle(self) -> bool:
         return self.mode == EXCHANGES and self.flight is None
 
-    def check(self, now: float) -> None:
-        """Give up on a silent model or a silent client; `now` is monotonic."""
-        flight = self.flight
-        if flight is None:
-            if not self._sides and now - self._silent_since > SILENCE:
-                self.close()
-            return
-        late = now - flight.waiting > self.hub.options.response_timeout
-        peer = self.peer
-        if late and peer is not None and not (flight.body or flight.status or flight.over or self._full):
-            self.hub.counts[names.TIMEOUTS] += 1
-            self._forget(peer)
-            self._answer_myself(504, "the model did not answer in time", TIMEOUT)
-
     def buffered_bytes(self) -> int:
-        sides = sum(side.buffered_bytes() for side in self._sides.values())
+        sides = sum(side.buffered_bytes() for side in self.sides.values())
         return self.transport.get_write_buffer_size() + len(self._pending) + sides

@@ -3,7 +3,10 @@
 from collector.exchange import Exchange
 from collector.proxy.bodies import Body
 
-__all__ = ["Flight"]
+__all__ = ["EXCHANGES", "LINGERING", "TUNNEL", "Flight"]
+
+# What a connection is used for: one exchange after the other, bytes that nobody reads, or only for its end.
+EXCHANGES, TUNNEL, LINGERING = range(3)
 
 
 class Flight:

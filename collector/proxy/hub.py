@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector import ring as names
 from collector.exchange import encode
+from collector.proxy import failures
 from collector.proxy.flight import Flight
 from collector.proxy.framing import RequestHead, header_value, path_of
 from collector.proxy.ids import IdMaker, usable_id
@@ -122,7 +123,7 @@ class Hub:
         """Look for what has waited too long. One timer for all: a timer per request would cost more than it."""
         now = self.clock()
         for client in tuple(self.clients):
-            client.check(now)
+            failures.check(client, now)
 
     def buffered_bytes(self) -> int:
         """What waits in this process to be written, or to be forwarded."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from collector.exchange import COMPLETE
+from collector.proxy import failures
 from collector.proxy.bodies import Body, body_of
 from collector.proxy.framing import (
     HEAD_END,
@@ -76,7 +77,7 @@ class UpstreamSide(asyncio.Protocol):
     def refused(self, reason: str) -> None:
         if not self._dropped:
             self._ended = True
-            self.client.peer_refused(self, reason)
+            failures.peer_refused(self.client, self, reason)
 
     def data_received(self, data: bytes) -> None:
         client = self.client
@@ -87,7 +88,7 @@ class UpstreamSide(asyncio.Protocol):
             return
         flight = client.flight
         if flight is None or flight.over or client.peer is not self:
-            client.spoken_to_out_of_turn(self, data)
+            failures.spoken_to_out_of_turn(client, self, data)
         elif self._body is None:
             self._head(flight, self._begin + data if self._begin else data)
         else:
@@ -96,7 +97,7 @@ class UpstreamSide(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._dropped:
             return False
-        if self.client.peer_stops_sending(self):
+        if failures.peer_stops_sending(self.client, self):
             return True
         self._end(None)
         return False
@@ -173,7 +174,7 @@ class UpstreamSide(asyncio.Protocol):
         self._body = None
         client = self.client
         if surplus:
-            client.answered_too_much(self, surplus)
+            failures.answered_too_much(client, self, surplus)
         else:
             client.answered(COMPLETE)
 
@@ -182,9 +183,9 @@ class UpstreamSide(asyncio.Protocol):
             return
         self._ended = True
         whole = exc is None and self._body is not None and self._body.until_close
-        if self._begin:
+        if self._begin and not self.api:
             self.client.pass_on(self._begin)
-        self.client.peer_gone(self, exc, whole=whole)
+        failures.peer_gone(self.client, self, exc, whole=whole)
 
     def buffered_bytes(self) -> int:
         waiting = 0 if self.transport is None else self.transport.get_write_buffer_size()

@@ -445,7 +445,7 @@ def test_large_bodies_stream_with_little_memory_and_a_capped_copy(ring: Ring) ->
             await sending
             await reader.readuntil(b"\r\n\r\n")
             await until(
-                lambda: any(client._full for client in w.proxy.hub.clients)
+                lambda: any(client.full for client in w.proxy.hub.clients)
             )  # now the client does not read
             peak = max(peak, w.proxy.hub.buffered_bytes())
             received = 0

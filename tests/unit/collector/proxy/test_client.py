@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.exchange import Exchange, decode
+from collector.proxy import failures
 from collector.proxy.client import ClientSide
 from collector.proxy.hub import Hub
 from collector.proxy.options import ProxyOptions
@@ -250,16 +251,16 @@ def test_a_client_far_ahead_of_its_turn_is_not_read() -> None:
 def test_a_client_that_never_asks_is_closed_after_a_while() -> None:
     wire = Wire()
     now = wire.hub.clock()
-    wire.client.check(now + 10)
+    failures.check(wire.client, now + 10)
     assert not wire.to_client.closed
-    wire.client.check(now + 1000)
+    failures.check(wire.client, now + 1000)
     assert wire.to_client.closed
 
 
 def test_a_body_that_is_slow_to_come_is_no_slow_model() -> None:
     wire = Wire()
     begin(wire, b"POST /p HTTP/1.1\r\nContent-Length: 400\r\n\r\n")
-    wire.client.check(wire.hub.clock() + 1000)
+    failures.check(wire.client, wire.hub.clock() + 1000)
     assert not wire.to_client.written
 
 

@@ -9,14 +9,33 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from remora.config.base import Duration, Name, Section
 
 __all__ = ["Actions", "Group", "Guard", "Plan", "Receiver", "Repeat", "Route", "Rule", "Select", "Step"]
 
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONDITION = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*")
+_OWN_LABELS = {"alertname", "model", "metric", "version", "segment", "feature"}
 _OF_WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
+
+
+def _plain_labels(labels: dict[str, str]) -> dict[str, str]:
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(name):
+            msg = f"{name!r} is not a label's name: letters, digits and _, and no digit first"
+            raise ValueError(msg)
+        if name in _OWN_LABELS:
+            msg = f"the label `{name}` is set by Remora: choose another name"
+            raise ValueError(msg)
+        if "{{" in value:
+            msg = f"the label `{name}` is plain text, because labels say which alert it is: templates belong in annotations"
+            raise ValueError(msg)
+    return labels
+
+
+Labels = Annotated[dict[str, str], AfterValidator(_plain_labels)]
 
 
 class Select(Section):
@@ -53,7 +72,7 @@ class Rule(Section):
     no_data: Literal["ok", "alerting", "no_data", "keep_last"] = "keep_last"
     on_error: Literal["ok", "alerting", "keep_last"] = "keep_last"
     missing_evals_to_resolve: int = Field(default=2, ge=1)
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     annotations: dict[str, str] = {}
     plan: Name | None = None
 
@@ -111,7 +130,7 @@ class Group(Section):
     """Rules that belong together and are evaluated one after the other at one instant."""
 
     name: str = Field(min_length=1)
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     rules: list[Rule]
 
 
@@ -127,7 +146,7 @@ class Receiver(Section):
     secret_env: str | None = None
     body: Literal["remora.v1", "alertmanager.v4"] = "remora.v1"
     send_resolved: bool = True
-    timeout: Duration = timedelta(seconds=15)
+    timeout: Duration = Field(default=timedelta(seconds=15), gt=timedelta(0), le=timedelta(minutes=1))
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -140,6 +159,9 @@ class Receiver(Section):
         ]
         if len(secrets) > 1:
             msg = f"give one of secret, secret_file and secret_env (found {', '.join(secrets)})"
+            raise ValueError(msg)
+        if self.kind == "slack" and (secrets or self.body != "remora.v1"):
+            msg = "secret and body are for webhooks: Slack knows neither"
             raise ValueError(msg)
         return self
 
@@ -162,6 +184,9 @@ class Guard(Section):
     max_runs: int = Field(default=3, ge=1)
     per: Duration = timedelta(days=7)
     require_label_coverage: float = Field(default=0.0, ge=0, le=1)
+    drift_alone: bool = Field(
+        default=False, description="true: drift is reason enough, without any word on performance"
+    )
 
 
 class Step(Section):
@@ -173,7 +198,10 @@ class Step(Section):
     checklist: list[str] | None = None
     unless: Literal["acknowledged"] | None = None
     guard: Guard = Guard()
-    timeout: Duration = timedelta(hours=6)
+    timeout: Duration = Field(default=timedelta(hours=6), gt=timedelta(0))
+    training_window: Duration = Field(
+        default=timedelta(weeks=8), gt=timedelta(0), description="how much data before the alarm to train on"
+    )
     on_failure: Literal["continue", "stop"] = "continue"
 
     @model_validator(mode="after")

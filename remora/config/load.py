@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from remora.config.alerting import Actions, Group, Plan, Receiver, Route
 from remora.config.base import Duration, Name, Section
+from remora.config.crosscheck import cross_check, dotted
 from remora.config.lines import LineIndex, read_yaml
 from remora.config.models import Model
 from remora.errors import ConfigError, Problem
@@ -84,7 +85,7 @@ def parse(text: str, source: str = "remora.yaml") -> Config:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(source, [_problem(item, lines) for item in error.errors()]) from None
-    problems = _cross_check(config, lines)
+    problems = cross_check(config, lines)
     if problems:
         raise ConfigError(source, problems)
     return config
@@ -100,14 +101,7 @@ def _problem(error: Any, lines: LineIndex) -> Problem:
         )
     elif error["type"] == "missing":
         message = "is missing"
-    return Problem(_dotted(path), lines.of(path), message)
-
-
-def _dotted(path: tuple[Any, ...]) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+    return Problem(dotted(path), lines.of(path), message)
 
 
 def _known_keys(path: tuple[Any, ...]) -> list[str]:
@@ -133,52 +127,3 @@ def _resolve(node: Any, definitions: Any) -> Any:
     if "$ref" in node:
         node = definitions[node["$ref"].rsplit("/", 1)[-1]]
     return node
-
-
-def _cross_check(config: Config, lines: LineIndex) -> list[Problem]:
-    """What one section says of another: receivers, plans and models that are named must be there."""
-    problems: list[Problem] = []
-
-    def must_exist(name: str | None, known: list[str], what: str, path: tuple[Any, ...]) -> None:
-        if name is not None and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f", did you mean `{near[0]}`?"
-                if near
-                else f": known are {', '.join(sorted(known)) or 'none'}"
-            )
-            problems.append(Problem(_dotted(path), lines.of(path), f"there is no {what} `{name}`{hint}"))
-
-    receivers, plans, models = (
-        list(config.receivers),
-        [plan.name for plan in config.plans],
-        list(config.models),
-    )
-    for g, group in enumerate(config.groups):
-        for r, rule in enumerate(group.rules):
-            must_exist(rule.plan, plans, "plan", ("groups", g, "rules", r, "plan"))
-            must_exist(rule.select.model, models, "model", ("groups", g, "rules", r, "select", "model"))
-    for r, route in enumerate(config.routes):
-        for i, name in enumerate(route.receivers):
-            must_exist(name, receivers, "receiver", ("routes", r, "receivers", i))
-    for p, plan in enumerate(config.plans):
-        for s, step in enumerate(plan.steps):
-            must_exist(step.notify, receivers, "receiver", ("plans", p, "steps", s, "notify"))
-            must_exist(step.action, receivers, "receiver", ("plans", p, "steps", s, "action"))
-    problems += _repeated([(rule.alert, ("groups", g, "rules", r, "alert")) for g, group in enumerate(config.groups)
-                           for r, rule in enumerate(group.rules)], lines)  # fmt: skip
-    problems += _repeated([(plan.name, ("plans", p, "name")) for p, plan in enumerate(config.plans)], lines)
-    return problems
-
-
-def _repeated(names: list[tuple[str, tuple[Any, ...]]], lines: LineIndex) -> list[Problem]:
-    seen: dict[str, tuple[Any, ...]] = {}
-    problems = []
-    for name, path in names:
-        if name in seen:
-            first = lines.of(seen[name])
-            problems.append(
-                Problem(_dotted(path), lines.of(path), f"the name `{name}` stands at line {first} already")
-            )
-        seen.setdefault(name, path)
-    return problems

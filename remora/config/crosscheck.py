@@ -1,0 +1,116 @@
+"""What one section of the file says of another: whatever is named must be there and must fit."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from remora.catalogue import METRICS
+from remora.config.lines import LineIndex
+from remora.errors import Problem
+
+if TYPE_CHECKING:
+    from remora.config.alerting import Receiver, Rule
+    from remora.config.load import Config
+
+__all__ = ["cross_check", "dotted"]
+
+Path = tuple[Any, ...]
+
+
+def dotted(path: Path) -> str:
+    """A path as a person writes it: `groups[0].rules[2].metric`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def cross_check(config: Config, lines: LineIndex) -> list[Problem]:
+    """Every mistake between the sections of a file whose sections are right."""
+    found = [*_rules(config), *_routes(config), *_plans(config), *_names(config)]
+    problems = [Problem(dotted(path), lines.of(path), what) for path, what in found]
+    rules = [(rule.alert, path) for path, rule in _each_rule(config)]
+    plans = [(plan.name, ("plans", index)) for index, plan in enumerate(config.plans)]
+    problems += _repeated([(name, (*path, "alert")) for name, path in rules], lines)
+    problems += _repeated([(name, (*path, "name")) for name, path in plans], lines)
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _each_rule(config: Config) -> Iterable[tuple[Path, Rule]]:
+    for g, group in enumerate(config.groups):
+        for r, rule in enumerate(group.rules):
+            yield ("groups", g, "rules", r), rule
+
+
+def _rules(config: Config) -> Iterable[tuple[Path, str]]:
+    plans = [plan.name for plan in config.plans]
+    for path, rule in _each_rule(config):
+        yield from _named(rule.metric, METRICS, "metric", (*path, "metric"))
+        yield from _named(rule.plan, plans, "plan", (*path, "plan"))
+        yield from _named(rule.select.model, config.models, "model", (*path, "select", "model"))
+        metric = METRICS.get(rule.metric)
+        if metric is None:
+            continue
+        if not metric.per_feature and (rule.select.feature is not None or "feature" in rule.by):
+            where = (*path, "by") if rule.select.feature is None else (*path, "select", "feature")
+            having = ", ".join(sorted(known.name for known in METRICS.values() if known.per_feature))
+            yield where, f"{rule.metric} is not found per feature; these are: {having}"
+        if metric.job != "performance" and rule.label_coverage > 0:
+            yield (
+                (*path, "label_coverage"),
+                f"{rule.metric} needs no labels: label_coverage is for performance metrics",
+            )
+
+
+def _routes(config: Config) -> Iterable[tuple[Path, str]]:
+    for r, route in enumerate(config.routes):
+        for i, name in enumerate(route.receivers):
+            yield from _named(name, config.receivers, "receiver", ("routes", r, "receivers", i))
+
+
+def _plans(config: Config) -> Iterable[tuple[Path, str]]:
+    for p, plan in enumerate(config.plans):
+        for s, step in enumerate(plan.steps):
+            path = ("plans", p, "steps", s)
+            yield from _named(step.notify, config.receivers, "receiver", (*path, "notify"))
+            yield from _named(step.action, config.receivers, "receiver", (*path, "action"))
+            yield from _startable(step.action, config.receivers, (*path, "action"))
+
+
+def _startable(name: str | None, receivers: dict[str, Receiver], path: Path) -> Iterable[tuple[Path, str]]:
+    receiver = receivers.get(name) if name is not None else None
+    if receiver is not None and (receiver.kind != "webhook" or receiver.body != "remora.v1"):
+        yield path, f"`{name}` cannot start anything: an action needs a webhook with body remora.v1"
+
+
+def _names(config: Config) -> Iterable[tuple[Path, str]]:
+    for g, group in enumerate(config.groups):
+        if group.name in [before.name for before in config.groups[:g]]:
+            yield ("groups", g, "name"), f"another group is called `{group.name}` already"
+    for model in config.actions.paused_models:
+        index = config.actions.paused_models.index(model)
+        yield from _named(model, config.models, "model", ("actions", "paused_models", index))
+
+
+def _named(name: str | None, known: Iterable[str], what: str, path: Path) -> Iterable[tuple[Path, str]]:
+    names = list(known)
+    if name is None or name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f", did you mean `{near[0]}`?" if near else f": known are {', '.join(sorted(names)) or 'none'}"
+    yield path, f"there is no {what} `{name}`{hint}"
+
+
+def _repeated(names: list[tuple[str, Path]], lines: LineIndex) -> list[Problem]:
+    seen: dict[str, Path] = {}
+    problems = []
+    for name, path in names:
+        if name in seen:
+            first = lines.of(seen[name])
+            problems.append(
+                Problem(dotted(path), lines.of(path), f"the name `{name}` stands at line {first} already")
+            )
+        seen.setdefault(name, path)
+    return problems

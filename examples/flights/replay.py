@@ -98,7 +98,7 @@ def answered_ids(record: Path) -> Iterator[str]:
 
 def stamp(at: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.isoformat()[:19] + "Z"
 
 
 def _midnight(day: date) -> datetime:
@@ -117,7 +117,8 @@ def _name(asked: pd.DataFrame) -> None:
     """Add ``single`` and ``prediction_id``: the rule by which labels find their predictions."""
     asked["single"] = [zlib.crc32(i.encode()) % 1000 < SINGLE_PER_MILLE for i in asked["id"]]
     row = asked.groupby(["hour", "single"]).cumcount()
-    array = "flights-" + asked["hour"].dt.strftime("%Y-%m-%dT%H") + "-" + row.astype(str)
+    names = {hour: _array_id(hour) for hour in asked["hour"].unique()}
+    array = asked["hour"].map(names) + "-" + row.astype(str)
     asked["prediction_id"] = asked["id"].where(asked["single"], array)
 
 

@@ -82,17 +82,18 @@ async def send(
     *,
     progress: OnProgress | None = None,
     on_day_end: OnDayEnd | None = None,
+    client: httpx.AsyncClient | None = None,
 ) -> Progress:
     """Send every hour in order and return the totals.
 
     ``progress`` gets a copy after each hour; ``on_day_end`` is awaited after each UTC day, when all its requests are
-    answered and all labels known by its end are delivered. An answer other than 200 is counted and not repeated.
+    answered and all labels known by its end are delivered. ``client`` replaces the connections. An answer other than 200 is counted and not repeated.
     """
     state = _Sender(options)
     with ExitStack() as files:
         if options.record:
             state.record = files.enter_context(options.record.open("a", encoding="utf-8"))
-        async with httpx.AsyncClient(timeout=options.timeout, trust_env=False) as state.client:
+        async with client or httpx.AsyncClient(timeout=options.timeout, trust_env=False) as state.client:
             await _run(state, hours, progress, on_day_end)
     return replace(state.done)
 

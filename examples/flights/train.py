@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from data import CATEGORIES, FEATURES, NUMBERS, DataError, feature_rows, flights
+from data import CATEGORIES, FEATURES, NUMBERS, WEEKDAYS, DataError, feature_rows, flights
 from features import encode
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-__all__ = ["Training", "labelled", "train"]
+__all__ = ["Training", "classifier", "codes", "labelled", "train"]
 
 FOLDS = 5
 MIN_ROWS = 1000
@@ -54,20 +54,6 @@ def labelled(frame: pd.DataFrame, first: date, last: date, known_by: datetime | 
     return frame[keep].reset_index(drop=True)
 
 
-def fit(rows: pd.DataFrame, version: str) -> dict[str, object]:
-    """The model as it is pickled: plain values and one scikit-learn classifier."""
-    categories = {
-        name: {value: i for i, value in enumerate(sorted(rows[name].unique()))} for name in CATEGORIES
-    }
-    matrix = encode(feature_rows(rows), categories, NUMBERS)
-    return {
-        "version": version,
-        "categories": categories,
-        "numbers": NUMBERS,
-        "classifier": _classifier().fit(matrix, rows["late"].astype(bool)),
-    }
-
-
 def train(rows: pd.DataFrame, version: str, out: Path) -> Training:
     """Fit on labelled rows and write ``model.pkl`` (atomically, last), ``reference.csv`` and ``metadata.json``."""
     if len(rows) < MIN_ROWS:
@@ -75,9 +61,7 @@ def train(rows: pd.DataFrame, version: str, out: Path) -> Training:
             f"{len(rows)} labelled flights are too few to train on, at least {MIN_ROWS} are needed"
         )
     out.mkdir(parents=True, exist_ok=True)
-    categories = {
-        name: {value: i for i, value in enumerate(sorted(rows[name].unique()))} for name in CATEGORIES
-    }
+    categories = codes(rows)
     matrix = encode(feature_rows(rows), categories, NUMBERS)
     truth = rows["late"].astype(bool)
     scores = _out_of_fold(matrix, truth.to_numpy(), rows["event_time"].dt.strftime("%Y-%m-%d"))
@@ -98,7 +82,7 @@ def train(rows: pd.DataFrame, version: str, out: Path) -> Training:
         "version": version,
         "categories": categories,
         "numbers": NUMBERS,
-        "classifier": _classifier().fit(matrix, truth),
+        "classifier": classifier().fit(matrix, truth),
     }
     fresh = out / "model.pkl.new"
     fresh.write_bytes(pickle.dumps(model))
@@ -106,7 +90,14 @@ def train(rows: pd.DataFrame, version: str, out: Path) -> Training:
     return done
 
 
-def _classifier() -> HistGradientBoostingClassifier:
+def codes(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """The number of each category in its column: weekdays in their order, everything else by the alphabet."""
+    known = {name: sorted(rows[name].unique()) for name in CATEGORIES} | {"weekday": list(WEEKDAYS)}
+    return {name: {value: i for i, value in enumerate(values)} for name, values in known.items()}
+
+
+def classifier() -> HistGradientBoostingClassifier:
+    """Small trees, no chance in it: the same days give the same model."""
     return HistGradientBoostingClassifier(
         max_iter=80,
         max_leaf_nodes=15,
@@ -121,7 +112,7 @@ def _out_of_fold(matrix: np.ndarray, truth: np.ndarray, days: pd.Series) -> np.n
     """Scores from models that did not see the row's day: flights of one day share its storms."""
     scores = np.empty(len(matrix))
     for seen, held in GroupKFold(FOLDS).split(matrix, truth, groups=days):
-        scores[held] = _classifier().fit(matrix[seen], truth[seen]).predict_proba(matrix[held])[:, 1]
+        scores[held] = classifier().fit(matrix[seen], truth[seen]).predict_proba(matrix[held])[:, 1]
     return scores
 
 

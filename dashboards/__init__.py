@@ -1,0 +1,1 @@
+"""What people and Prometheus look at. Reads everything, writes nothing but reports."""

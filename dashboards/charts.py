@@ -1,0 +1,173 @@
+"""Plotly figures as plain dicts. Colours are names of the page's CSS variables; charts.js puts in their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from remora.catalogue import METRICS
+
+__all__ = ["Line", "Mark", "Marks", "Span", "bins_figure", "time_figure"]
+
+Figure = dict[str, Any]
+
+_HOVER = {"count": ",.0f", "ratio": ".2%", "ms": ",.1f", "number": ".4f"}
+_TICKS = {"count": ",~s", "ratio": ".1~%", "ms": ",.0f", "number": ".3~f"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric over windows: rows of findings, oldest first."""
+
+    name: str
+    rows: Sequence[Any]
+    colour: str = "--series-1"
+
+
+@dataclass(frozen=True)
+class Span:
+    """From firing to resolved (or to the end of the picture)."""
+
+    start: datetime
+    end: datetime
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An instant worth a vertical line."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What happened meanwhile."""
+
+    spans: Sequence[Span] = ()
+    versions: Sequence[Mark] = ()
+    retrains: Sequence[Mark] = field(default=())
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_figure(metric: str, lines: Sequence[Line], marks: Marks | None = None) -> Figure:
+    """Metrics over time with reference, threshold and interval of the first line, alarms, spans and versions."""
+    marks = marks or Marks()
+    unit = METRICS[metric].unit if metric in METRICS else "number"
+    traces: list[dict[str, Any]] = []
+    first = lines[0].rows if lines else []
+    if len(lines) == 1:
+        traces += _interval(first)
+    for line in lines:
+        traces.append(_line(line, unit))
+    for line in lines:
+        traces += _alarms(line, unit)
+    traces += _level(first, "reference_value", "reference", "dot", "--muted", unit)
+    traces += _level(first, "threshold", "threshold", "dash", "--bad", unit)
+    return {"data": traces, "layout": _layout(unit, marks, legend=len(traces) > 1)}
+
+
+def _times(rows: Iterable[Any]) -> list[str]:
+    return [_iso(row.window_start) for row in rows]
+
+
+def _line(line: Line, unit: str) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines" if len(line.rows) > 1 else "markers", "name": line.name,
+        "x": _times(line.rows), "y": [row.value for row in line.rows], "connectgaps": False,
+        "line": {"color": line.colour, "width": 1.8}, "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
+    }  # fmt: skip
+
+
+def _interval(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    known = [row for row in rows if row.low is not None and row.high is not None and row.value is not None]
+    if not known:
+        return []
+    edge = {"type": "scatter", "mode": "lines", "x": _times(known), "line": {"width": 0}, "hoverinfo": "skip"}
+    return [
+        edge | {"y": [row.low for row in known], "showlegend": False, "name": "low"},
+        edge | {"y": [row.high for row in known], "fill": "tonexty", "fillcolor": "--band", "name": "interval"},
+    ]
+
+
+def _alarms(line: Line, unit: str) -> list[dict[str, Any]]:
+    rows = [row for row in line.rows if row.verdict == "alarm" and row.value is not None]
+    if not rows:
+        return []
+    return [{
+        "type": "scatter", "mode": "markers", "name": "alarm", "x": _times(rows), "y": [row.value for row in rows],
+        "marker": {"color": "--bad", "size": 6}, "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
+    }]  # fmt: skip
+
+
+def _level(rows: Sequence[Any], column: str, name: str, dash: str, colour: str, unit: str) -> list[dict[str, Any]]:  # noqa: PLR0913, PLR0917 - a table of its two uses
+    values = [getattr(row, column) for row in rows]
+    if all(value is None for value in values):
+        return []
+    return [{
+        "type": "scatter", "mode": "lines", "name": name, "x": _times(rows), "y": values,
+        "line": {"color": colour, "width": 1.2, "dash": dash, "shape": "hv"},
+        "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
+    }]  # fmt: skip
+
+
+def _layout(unit: str, marks: Marks, *, legend: bool) -> dict[str, Any]:
+    suffix = {"ms": " ms"}.get(unit, "")
+    return {
+        "height": 240, "margin": {"l": 52, "r": 12, "t": 22, "b": 30}, "hovermode": "x unified",
+        "showlegend": legend, "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 11}},
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "--ink-soft"},
+        "hoverlabel": {"bgcolor": "--card", "bordercolor": "--rule", "font": {"color": "--ink"}},
+        "xaxis": {"type": "date", "gridcolor": "--grid", "linecolor": "--rule", "zeroline": False,
+                  "hoverformat": "%Y-%m-%d %H:%M UTC"},
+        "yaxis": {"tickformat": _TICKS[unit], "ticksuffix": suffix, "gridcolor": "--grid", "zeroline": False,
+                  "rangemode": "tozero" if unit in {"count", "ms"} else "normal"},
+        "shapes": [_span(span) for span in marks.spans]
+        + [_vertical(mark, "--accent", "solid") for mark in marks.versions]
+        + [_vertical(mark, "--ok", "dot") for mark in marks.retrains],
+        "annotations": [_note(mark, "--accent") for mark in marks.versions],
+    }  # fmt: skip
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {"type": "rect", "xref": "x", "yref": "paper", "x0": _iso(span.start), "x1": _iso(span.end), "y0": 0,
+            "y1": 1, "fillcolor": "--span", "line": {"width": 0}, "layer": "below", "name": span.text}  # fmt: skip
+
+
+def _vertical(mark: Mark, colour: str, dash: str) -> dict[str, Any]:
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": _iso(mark.at), "x1": _iso(mark.at), "y0": 0, "y1": 1,
+            "line": {"color": colour, "width": 1, "dash": dash}, "name": mark.text}  # fmt: skip
+
+
+def _note(mark: Mark, colour: str) -> dict[str, Any]:
+    return {"x": _iso(mark.at), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "left",
+            "text": _plain(mark.text), "showarrow": False, "font": {"size": 11, "color": colour}}  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """Plotly reads a few HTML tags and $…$ in texts; a version's name is to be seen as it is."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+
+
+def bins_figure(names: Sequence[str], reference: Sequence[float], current: Sequence[float]) -> Figure:
+    """Shares per bin, the reference beside the window."""
+    names = [_plain(name) for name in names]
+    bars = (("reference", reference, "--muted"), ("window", current, "--series-1"))
+    layout = _layout("ratio", Marks(), legend=True)
+    layout["xaxis"] = {"type": "category", "linecolor": "--rule", "tickfont": {"size": 11}}
+    layout["barmode"] = "group"
+    return {
+        "data": [
+            {"type": "bar", "name": name, "x": names, "y": list(shares), "marker": {"color": colour},
+             "hovertemplate": "%{y:.1%}"}
+            for name, shares, colour in bars
+        ],
+        "layout": layout,
+    }  # fmt: skip

@@ -1,0 +1,42 @@
+// Draws the figures that stand as JSON in the page. Without this file the page shows the same lines as still pictures.
+"use strict";
+(() => {
+  const style = () => getComputedStyle(document.documentElement);
+  // A string such as "--accent" is the name of a colour of the sheet.
+  const paint = (value, look) => {
+    if (typeof value === "string") return value.startsWith("--") ? look.getPropertyValue(value).trim() : value;
+    if (Array.isArray(value)) return value.map((item) => paint(item, look));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, paint(item, look)]));
+    }
+    return value;
+  };
+  const settings = { displayModeBar: false, responsive: true, displaylogo: false };
+  const texts = new Set(["name", "text", "x", "y"]); // data, never colours
+  const paintFigure = (figure, look) => {
+    const walk = (value, key) => (texts.has(key) ? value : Array.isArray(value) ? value.map((item) => walk(item, key))
+      : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, walk(v, k)]))
+      : paint(value, look));
+    return walk(figure, "");
+  };
+  const draw = (place) => {
+    const source = document.getElementById(place.dataset.chart);
+    if (!source || typeof Plotly === "undefined") return;
+    const figure = paintFigure(JSON.parse(source.textContent), style());
+    place.classList.add("live");
+    Plotly.react(place, figure.data, figure.layout, settings);
+    place.dataset.drawn = "yes";
+  };
+  const places = [...document.querySelectorAll("[data-chart]")];
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "400px" });
+  places.forEach((place) => seen.observe(place));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    places.filter((place) => place.dataset.drawn).forEach(draw);
+  });
+})();

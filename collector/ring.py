@@ -133,21 +133,22 @@ class Ring:
             return False
         start = head % self.capacity
         _RECORD.pack_into(self._data, start, size, zlib.crc32(payload))
-        self._put((start + 8) % self.capacity, payload)
+        end = start + 8 + size
+        if end <= self.capacity:
+            self._data[start + 8 : end] = payload
+        else:
+            self._put_around((start + 8) % self.capacity, payload)
         self._head = head + need
         self._words[_W_HEAD] = self._head
         self.counts[CAPTURED] += 1
         self.counts[CAPTURED_BYTES] += size
         return True
 
-    def _put(self, start: int, payload: bytes) -> None:
-        end = start + len(payload)
-        if end <= self.capacity:
-            self._data[start:end] = payload
-            return
-        first = self.capacity - start
-        self._data[start:] = payload[:first]
-        self._data[: end - self.capacity] = payload[first:]
+    def _put_around(self, start: int, payload: bytes) -> None:
+        """A payload that runs over the end of the ring, or begins there."""
+        first = min(len(payload), self.capacity - start)
+        self._data[start : start + first] = payload[:first]
+        self._data[: len(payload) - first] = payload[first:]
 
     def read(self, position: int, limit: int) -> Iterator[tuple[bytes, int]]:
         """At most `limit` records from `position` on, each with the position that follows it.

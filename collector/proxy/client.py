@@ -55,7 +55,10 @@ class ClientSide(asyncio.Protocol):
         if self._pending:
             data = self._pending + data
             self._pending = b""
-        self._take(data)
+        if self.flight is None and not self.mode:
+            self._start(data)
+        else:
+            self._take(data)
 
     def eof_received(self) -> bool:
         self.eof = True
@@ -130,34 +133,23 @@ class ClientSide(asyncio.Protocol):
 
     def _send_first(self, flight: Flight, peer: UpstreamSide, request: RequestHead, data: bytes) -> None:
         """Forward the head and what came with it."""
-        end = len(flight.head)
-        length = request[2]
-        if length == len(data) - end:
-            stop = len(data)
+        if request[2] == len(data) - len(flight.head):  # the usual case: one request, one packet
+            peer.send(data)
+            if flight.limit:
+                flight.keep_request(data)
         else:
-            flight.body = body_of(length)
-            try:
-                stop = flight.body.feed(data, end)
-            except BadMessageError as error:
-                self._refuse(error, data)
-                return
-        message = data if stop == len(data) else data[:stop]
-        peer.send(message)
-        if flight.limit:
-            flight.keep_request(message)
-        if flight.body is not None and flight.body.done:
-            self._request_whole(flight)
-        if stop < len(data):
-            self._pending = data[stop:]
+            flight.body = body_of(request[2])
+            self._more(flight, peer, data, len(flight.head))
             self.regulate()
-        elif self.eof and not peer.api:
+        if self.eof and not self._pending and not peer.api and self.mode == EXCHANGES:
             peer.finish_sending()
 
-    def _more(self, flight: Flight, peer: UpstreamSide, data: bytes) -> None:
+    def _more(self, flight: Flight, peer: UpstreamSide, data: bytes, position: int = 0) -> None:
+        """Forward what belongs to this request, its body continuing at `position`; keep the rest."""
         body = flight.body
         assert body is not None  # noqa: S101  (the caller looked)
         try:
-            stop = body.feed(data, 0)
+            stop = body.feed(data, position)
         except BadMessageError as error:
             self._refuse(error, data)
             return

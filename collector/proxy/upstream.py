@@ -138,7 +138,7 @@ class UpstreamSide(asyncio.Protocol):
     def _answer(self, flight: "Flight", data: bytes, end: int, framing: tuple[int, int]) -> None:
         flight.status, length = framing
         stop = size = len(data)
-        whole = size - end == length
+        whole = size - end == length  # the usual case: one answer, one packet
         if not whole:
             body = self._body = body_of(length)
             stop = self._feed(body, data, end)
@@ -150,8 +150,11 @@ class UpstreamSide(asyncio.Protocol):
             self.client.pass_on(message)
         if flight.limit:
             flight.keep_response(message)
-        if whole:
-            self._whole(data[stop:] if stop < size else b"")
+        if whole and stop == size:
+            self._body = None
+            self.client.answered(COMPLETE)
+        elif whole:
+            self._whole(data[stop:])
 
     def _more(self, flight: "Flight", body: Body, data: bytes) -> None:
         stop = self._feed(body, data, 0)

@@ -24,11 +24,18 @@ __all__ = [
     "SPOOL_REFUSED",
 ]
 
-ACCEPTED = Counter("remora_accepted", "Records accepted by the API, safe on disk.", ["kind"], registry=REGISTRY)
-REJECTED = Counter("remora_rejected", "Records that the API rejected as invalid.", ["kind"], registry=REGISTRY)
+ACCEPTED = Counter(
+    "remora_accepted", "Records accepted by the API, safe on disk.", ["kind"], registry=REGISTRY
+)
+REJECTED = Counter(
+    "remora_rejected", "Records that the API rejected as invalid.", ["kind"], registry=REGISTRY
+)
 CAPTURED = Counter("remora_captured_rows", "Rows read out of captured exchanges.", registry=REGISTRY)
 CAPTURE_UNREADABLE = Counter(
-    "remora_capture_unreadable", "Exchanges recorded without features or answer.", ["reason"], registry=REGISTRY
+    "remora_capture_unreadable",
+    "Exchanges recorded without features or answer.",
+    ["reason"],
+    registry=REGISTRY,
 )
 CAPTURE_TRIMMED = Counter(
     "remora_capture_trimmed", "Captured values that were left out or cut short.", registry=REGISTRY
@@ -46,4 +53,6 @@ BATCHES = Counter("remora_batches", "Batches written into the database.", regist
 REPEATED = Counter("remora_repeated", "Records that were in the database already.", registry=REGISTRY)
 CORRECTED = Counter("remora_labels_corrected", "Labels replaced by a newer one.", registry=REGISTRY)
 JOINED = Counter("remora_labels_joined", "Labels joined with their prediction.", registry=REGISTRY)
-FAULTS = Counter("remora_collector_faults", "Unexpected errors, by the loop that met them.", ["loop"], registry=REGISTRY)
+FAULTS = Counter(
+    "remora_collector_faults", "Unexpected errors, by the loop that met them.", ["loop"], registry=REGISTRY
+)

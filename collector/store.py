@@ -88,7 +88,9 @@ class Store:
                 written = self._write(connection, batch, now)
         except (sa.exc.DataError, sa.exc.IntegrityError) as error:
             code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
-            raise RefusedError(f"the database refused the data: {type(error).__name__} {code}".strip()) from None
+            raise RefusedError(
+                f"the database refused the data: {type(error).__name__} {code}".strip()
+            ) from None
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise RefusedError(f"the data cannot be written: {type(error).__name__}") from None
         _count(written)

@@ -216,7 +216,9 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[
     )
 
 
-def _insert_arrays(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], tail: str) -> Any:
+def _insert_arrays(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], tail: str
+) -> Any:
     """One statement with one array per column: psycopg sends it in one message, PostgreSQL plans it once."""
     names = list(rows[0])
     types = [table.c[name].type.compile(connection.dialect) for name in names]
@@ -252,7 +254,7 @@ def select_keys(
     if connection.dialect.name == "postgresql":
         arrays = [sa.cast(list(values), postgresql.ARRAY(sa.Text)) for values in columns]
         wanted = sa.func.unnest(*arrays).table_valued(*(f"k{n}" for n in range(len(key)))).render_derived()
-        found = [wanted.c[f"k{n}"] for n in range(len(key))]
+        found: list[Any] = [wanted.c[f"k{n}"] for n in range(len(key))]
     else:
         packed = sa.func.json_each(msgspec.json.encode(keys).decode()).table_valued("value")
         found = [sa.func.json_extract(packed.c.value, f"$[{n}]") for n in range(len(key))]
@@ -272,3 +274,14 @@ def upsert(
     changes = {name: value for name, value in row.items() if name not in key} if update is None else update
     statement = _insert(connection, table).values(row).on_conflict_do_update(index_elements=key, set_=changes)
     connection.execute(statement)
+
+
+def serialize(connection: sa.Connection, key: int) -> None:
+    """Let one transaction at a time go on from here, in all processes; the others wait until it ends.
+
+    SQLite has one writer anyway. A process that is cut off from PostgreSQL half way loses its transaction after 30 s.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '30s'")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

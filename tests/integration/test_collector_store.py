@@ -33,7 +33,9 @@ def prediction(number: int, **more) -> Prediction:
 
 
 def label(number: int, value: object, seconds: int = 0) -> Label:
-    return Label(model="m", id=f"p{number}", label=value, timestamp=NOON + timedelta(hours=1, seconds=seconds))
+    return Label(
+        model="m", id=f"p{number}", label=value, timestamp=NOON + timedelta(hours=1, seconds=seconds)
+    )
 
 
 def batch(name: str, *records: Prediction | Label) -> Batch:
@@ -74,7 +76,9 @@ def _numbers(summary) -> tuple:
 def rows(database, table) -> list[tuple]:
     query = sa.select(table).order_by(table.c.model, table.c.id)
     with database.read() as connection:
-        return [tuple(v for k, v in row._mapping.items() if k != "batch_id") for row in connection.execute(query)]
+        return [
+            tuple(v for k, v in row._mapping.items() if k != "batch_id") for row in connection.execute(query)
+        ]
 
 
 def test_writes_rows_labels_and_summaries_together(database):
@@ -87,9 +91,15 @@ def test_writes_rows_labels_and_summaries_together(database):
     assert numbers["m", "1", "", NOON, "$performance", "performance"][:2] == (1, [(("true", "true"), 1)])
     assert ("m", "1", "carrier=DL", NOON, "$performance", "performance") in numbers
     with database.read() as connection:
-        assert connection.execute(sa.select(tables.batches.c.predictions, tables.batches.c.labels)).one() == (2, 2)
+        assert connection.execute(sa.select(tables.batches.c.predictions, tables.batches.c.labels)).one() == (
+            2,
+            2,
+        )
         assert connection.execute(sa.select(tables.models)).one() == ("m", NOON, NOON + timedelta(seconds=20))
-        assert connection.execute(sa.select(tables.predictions.c.features).limit(1)).scalar_one()["distance"] >= 100
+        assert (
+            connection.execute(sa.select(tables.predictions.c.features).limit(1)).scalar_one()["distance"]
+            >= 100
+        )
 
 
 def test_a_batch_that_is_there_changes_nothing(database):
@@ -117,7 +127,10 @@ def test_a_newer_label_replaces_an_older_one_whichever_comes_first(database):
     assert store.write(batch("b2", label(0, False, 20)), NOON).corrected == 1
     assert store.write(batch("b3", label(0, True, 15)), NOON).corrected == 0
     assert store.write(batch("b4", label(0, False, 20)), NOON).repeated == 1
-    assert merged(database)["m", "1", "", NOON, "$performance", "performance"][:2] == (1, [(("false", "true"), 1)])
+    assert merged(database)["m", "1", "", NOON, "$performance", "performance"][:2] == (
+        1,
+        [(("false", "true"), 1)],
+    )
     assert rows(database, tables.labels)[0][2] is False
 
 
@@ -129,7 +142,9 @@ def test_a_label_waits_for_its_prediction(database):
 
 
 def test_a_label_of_a_failed_request_is_no_performance(database):
-    Store(database, SHAPES).write(batch("b1", prediction(0, status=500, prediction=None), label(0, True)), NOON)
+    Store(database, SHAPES).write(
+        batch("b1", prediction(0, status=500, prediction=None), label(0, True)), NOON
+    )
     assert not [key for key in merged(database) if key[4] == "$performance"]
     assert rows(database, tables.labels)[0][4] is True
 
@@ -187,7 +202,14 @@ def test_order_partition_and_repetition_do_not_matter(database, data):
 
 def _empty(database) -> None:
     with database.write() as connection:
-        for table in (tables.batches, tables.predictions, tables.labels, tables.summaries, tables.models, tables.versions):
+        for table in (
+            tables.batches,
+            tables.predictions,
+            tables.labels,
+            tables.summaries,
+            tables.models,
+            tables.versions,
+        ):
             connection.execute(sa.delete(table))
 
 
@@ -235,7 +257,9 @@ def test_the_sweep_joins_what_two_open_transactions_missed(database):
     store.write(batch("b1", prediction(0), label(0, True)), NOON)
     with database.write() as connection:
         connection.execute(sa.update(tables.labels).values(joined=False))
-        connection.execute(sa.delete(tables.summaries).where(tables.summaries.c.column_name == "$performance"))
+        connection.execute(
+            sa.delete(tables.summaries).where(tables.summaries.c.column_name == "$performance")
+        )
     assert store.join_waiting() == 1
     assert store.join_waiting() == 0
     assert merged(database)["m", "1", "", NOON, "$performance", "performance"][0] == 1

@@ -1,0 +1,145 @@
+"""Empty the spool: seal a batch, hand it over, remove it; in order, for as long as it takes."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import msgspec
+
+from collector import metrics
+from collector.errors import RefusedError, SpoolError
+from collector.sinks import Sink
+from collector.spool import Spool, to_batch
+from collector.spool_file import Sealed
+from remora.errors import UnavailableError
+from remora.telemetry import get_logger
+
+__all__ = ["Delivery", "backoff"]
+
+log = get_logger("delivery")
+
+_LONGEST = 30.0
+_TIDY_SECONDS = 3.0
+_POLL = 0.05
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Seconds to wait after `attempt` failures in a row: 0.25 s doubled up to 30 s, less up to half by `chance`."""
+    return min(_LONGEST, 0.25 * 2.0 ** min(attempt, 10)) * (1 - chance / 2)
+
+
+class Delivery:
+    """A thread that delivers `rows` records at a time, or what is there after `interval` seconds."""
+
+    def __init__(
+        self, spool: Spool, sink: Sink, *, source: str, rows: int = 5000, interval: float = 1.0
+    ) -> None:
+        self._spool = spool
+        self._sink = sink
+        self._source = source
+        self._rows = rows
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._failures = 0
+        self._tidy_at = 0.0
+        self.last_error = ""
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    def step(self) -> bool:
+        """Deliver one batch; False when nothing waits. Raises UnavailableError."""
+        sealed = self._spool.seal(self._rows)
+        if sealed is None:
+            return False
+        started = time.monotonic()
+        try:
+            self._sink.write(to_batch(sealed, self._source))
+        except (RefusedError, msgspec.MsgspecError) as error:
+            self._refused(sealed, str(error))
+            return True
+        self._spool.remove(sealed)
+        metrics.DELIVERED.inc(len(sealed.entries))
+        metrics.DELIVERY_SECONDS.observe(time.monotonic() - started)
+        return True
+
+    def _refused(self, sealed: Sealed, reason: str) -> None:
+        """Halve a refused batch until the bad record stands alone; only that one is set aside."""
+        if len(sealed.entries) > 1:
+            self._spool.split(sealed)
+            return
+        self._spool.set_aside(sealed, reason)
+        metrics.SET_ASIDE.inc(len(sealed.entries))
+        log.error("record_set_aside", batch=sealed.id, reason=reason)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._attempt():
+                continue
+            self._stop.wait(backoff(self._failures, random.random()) if self._failures else 0)  # noqa: S311
+            if not self._failures:
+                self._wait_for_rows()
+
+    def _wait_for_rows(self) -> None:
+        """Let records gather, so that a quiet model does not cost a transaction per row."""
+        deadline = time.monotonic() + self._interval
+        while not self._stop.wait(min(_POLL, self._interval)):
+            if time.monotonic() >= deadline or self._spool.pending >= self._rows:
+                return
+
+    def _attempt(self) -> bool:
+        """One edge for everything that delivering can meet; True when there may be more to do."""
+        try:
+            more = self.step()
+            if not more:
+                self._tidy()
+        except (UnavailableError, SpoolError) as error:
+            self._failed(str(error))
+            return False
+        except Exception as error:
+            metrics.FAULTS.labels("delivery").inc()
+            log.exception("delivery_fault")
+            self._failed(type(error).__name__)
+            return False
+        if self._failures:
+            log.info("delivery_recovered", after_failures=self._failures)
+        self._failures, self.last_error = 0, ""
+        return more
+
+    def _failed(self, reason: str) -> None:
+        self._failures += 1
+        metrics.DELIVERY_FAILURES.inc()
+        if self._failures in {1, 10} or reason != self.last_error:
+            log.warning("delivery_waits", reason=reason, pending=self._spool.pending, failures=self._failures)
+        self.last_error = reason
+
+    def _tidy(self) -> None:
+        """Now and then; when that takes long, more seldom, so that it never takes over a twentieth of the time."""
+        started = time.monotonic()
+        if started < self._tidy_at:
+            return
+        self._sink.tidy()
+        ended = time.monotonic()
+        self._tidy_at = ended + max(_TIDY_SECONDS, 20 * (ended - started))
+
+    def drain(self, seconds: float) -> bool:
+        """Stop the thread, then deliver what is left for at most `seconds`; True when nothing is left."""
+        deadline = time.monotonic() + seconds
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
+        while self._spool.pending and time.monotonic() < deadline:
+            if not self._attempt() and self._failures:
+                time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+        return self._spool.pending == 0

@@ -1,0 +1,291 @@
+"""The spool: what was accepted and not delivered yet, on disk, through kill -9 and a database that is away.
+
+One thread writes. Whatever waits when it looks goes into one transaction and one fsync (group commit): alone a
+record is on disk at once, under load the fsync is shared. The future of `put` is resolved after the fsync.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from collector import metrics
+from collector.errors import SpoolError, SpoolFullError
+from collector.spool_file import Entry, Sealed, SpoolFile, open_file
+from remora.errors import UserError
+from remora.records import Batch, Label, Prediction
+from remora.telemetry import get_logger
+
+__all__ = ["Spool", "encode_record", "to_batch"]
+
+log = get_logger("spool")
+
+PREDICTION: Final = 1
+LABEL: Final = 2
+_SEALED_BYTES: Final = 8 * 1024 * 1024  # what another collector takes in one request
+_GROUP: Final = 256  # writes in one transaction at most
+
+_encoder = msgspec.msgpack.Encoder()
+_read_prediction = msgspec.msgpack.Decoder(Prediction).decode
+_read_label = msgspec.msgpack.Decoder(Label).decode
+
+
+def encode_record(record: Prediction | Label) -> Entry:
+    """A record as it lies in the spool. Raises ValueError for text or numbers that no JSON can carry."""
+    try:
+        return Entry(PREDICTION if isinstance(record, Prediction) else LABEL, _encoder.encode(record))
+    except UnicodeEncodeError:
+        raise ValueError("holds text that is not valid Unicode") from None
+    except OverflowError:
+        raise ValueError("holds an integer beyond 64 bits") from None
+    except (RecursionError, TypeError):
+        raise ValueError("holds a value that is neither text, number, true, false nor null") from None
+
+
+def to_batch(sealed: Sealed, source: str) -> Batch:
+    """The records of a sealed batch."""
+    predictions: list[Prediction] = []
+    labels: list[Label] = []
+    for entry in sealed.entries:
+        if entry.kind == PREDICTION:
+            predictions.append(_read_prediction(entry.data))
+        else:
+            labels.append(_read_label(entry.data))
+    return Batch(id=sealed.id, source=source, predictions=predictions, labels=labels)
+
+
+class _Write:
+    """One thing to be done inside the next transaction."""
+
+    def __init__(self, action: Callable[[SpoolFile, dict[str, int]], Any]) -> None:
+        self.action = action
+        self.future: Future[Any] = Future()
+
+
+class Spool:
+    """`path` is the spool's folder; `limit` the bytes of records that may wait in it.
+
+    The folder is locked: a second process waits until the first has let go, or raises UserError after `wait` seconds.
+    """
+
+    def __init__(self, path: Path, limit: int = 1 << 30, *, wait: float = 60.0) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+        self.limit = limit
+        self._lock = _lock(path, wait)
+        try:
+            self._file = open_file(path / "spool.db")
+        except (sqlite3.Error, OSError) as error:
+            os.close(self._lock)
+            raise UserError(f"the spool {path} cannot be opened: {error}") from None
+        self.id = self._file.id
+        self._counts = self._file.counters()
+        self._ring = self._file.ring()
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+        self._show()
+
+    # --- what anybody may ask ------------------------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, int]:
+        """Records since the spool was made: accepted = delivered + set_aside + pending; and bytes that wait."""
+        counts = dict(self._counts)
+        counts["pending"] = counts["accepted"] - counts["delivered"] - counts["set_aside"]
+        return counts
+
+    @property
+    def pending(self) -> int:
+        return self.counters()["pending"]
+
+    @property
+    def ring(self) -> tuple[bytes, int, int] | None:
+        """Ring id, position and exchanges read that were committed last."""
+        return self._ring
+
+    def set_aside_reasons(self) -> list[tuple[str, str]]:
+        """Batch id and reason of everything that was set aside."""
+        return self._do(lambda file, _: file.reasons()).result()  # type: ignore[no-any-return]
+
+    # --- writing -------------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        entries: Sequence[Entry],
+        *,
+        ring: tuple[bytes, int, int] | None = None,
+        batch: str | None = None,
+    ) -> Future[bool]:
+        """Take records; the future is True after the fsync, False when `batch` had been received before.
+
+        `ring` is remembered in the same transaction. Fails with SpoolFullError or SpoolError, and then nothing
+        of this call is kept.
+        """
+        size = sum(entry.size for entry in entries)
+
+        def action(file: SpoolFile, counts: dict[str, int]) -> bool:
+            if batch is not None and not file.receive(batch):
+                return False
+            if entries and counts["bytes"] + size > self.limit:
+                raise SpoolFullError(f"the spool holds {self.limit} bytes, as many as it may")
+            file.insert(entries)
+            counts["accepted"] += len(entries)
+            counts["bytes"] += size
+            if ring is not None:
+                file.set_meta(ring_id=ring[0], ring_position=ring[1], ring_read=ring[2])
+            return True
+
+        return self._do(action)
+
+    def seal(self, rows: int) -> Sealed | None:
+        """The next batch to deliver: the one sealed before, or at most `rows` new entries; None when nothing waits."""
+        return self._do(lambda file, _: file.first_sealed() or file.seal(rows, _SEALED_BYTES)).result()  # type: ignore[no-any-return]
+
+    def split(self, batch: Sealed) -> None:
+        """Deliver the two halves of a refused batch apart."""
+        self._do(lambda file, _: file.split(batch)).result()
+
+    def remove(self, batch: Sealed) -> None:
+        """The batch is delivered."""
+
+        def action(file: SpoolFile, counts: dict[str, int]) -> None:
+            file.remove(batch)
+            counts["delivered"] += len(batch.entries)
+            counts["bytes"] -= batch.size
+
+        self._do(action).result()
+
+    def set_aside(self, batch: Sealed, reason: str) -> None:
+        """Nobody will ever take this batch: keep it apart, with the reason."""
+
+        def action(file: SpoolFile, counts: dict[str, int]) -> None:
+            file.set_aside(batch, reason, self.limit // 16)
+            counts["set_aside"] += len(batch.entries)
+            counts["bytes"] -= batch.size
+
+        self._do(action).result()
+
+    def _do(self, action: Callable[[SpoolFile, dict[str, int]], Any]) -> Future[Any]:
+        write = _Write(action)
+        if self._closed:
+            write.future.set_exception(SpoolError("the spool is closed"))
+        else:
+            self._queue.put(write)
+        return write.future
+
+    # --- the writing thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            group = [self._queue.get()]
+            while len(group) < _GROUP:
+                try:
+                    group.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            writes = [write for write in group if write is not None]
+            if writes and not self._commit(writes) and len(writes) > 1:
+                writes = [write for write in writes if not write.future.done()]
+                for write in writes:  # one may be too large for what is left, the others not
+                    self._commit([write])
+            if len(writes) < len(group) and None in group:
+                return
+
+    def _commit(self, writes: list[_Write]) -> bool:
+        """One transaction. When it fails, nothing of it is kept; a single write is told why."""
+        counts = dict(self._counts)
+        results: list[Any] = []
+        connection = self._file.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [_attempt(write, self._file, counts) for write in writes]
+            changed = {key: value for key, value in counts.items() if value != self._counts[key]}
+            if changed:
+                self._file.set_meta(**changed)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            _rollback(connection)
+            if len(writes) == 1:
+                metrics.SPOOL_REFUSED.inc()
+                writes[0].future.set_exception(_problem(error))
+            return False
+        self._counts = counts
+        self._ring = self._file.ring()
+        self._show()
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, SpoolError):
+                metrics.SPOOL_REFUSED.inc()
+                write.future.set_exception(result)
+            else:
+                write.future.set_result(result)
+        return True
+
+    def _show(self) -> None:
+        metrics.PENDING.set(self.pending)
+        metrics.SPOOL_BYTES.set(self._counts["bytes"])
+
+    def close(self) -> None:
+        """Commit what waits, close the file, let the next process in."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self._file.connection.close()
+        os.close(self._lock)
+
+
+def _attempt(write: _Write, file: SpoolFile, counts: dict[str, int]) -> Any:
+    """Do one write of a group; a refusal undoes that write only."""
+    before = dict(counts)
+    file.connection.execute("SAVEPOINT one")
+    try:
+        result = write.action(file, counts)
+    except SpoolError as error:
+        file.connection.execute("ROLLBACK TO one")
+        counts.update(before)
+        result = error
+    file.connection.execute("RELEASE one")
+    return result
+
+
+def _rollback(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite may have rolled back by itself, as on a full disk
+        connection.execute("ROLLBACK")
+
+
+def _problem(error: Exception) -> SpoolError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return SpoolFullError("the disk of the spool is full")
+    return SpoolError(f"the spool cannot be written: {name or error}")
+
+
+def _lock(path: Path, wait: float) -> int:
+    fd = os.open(path / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait
+    said = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise UserError(f"another process uses the spool {path}: give each its own --spool") from None
+            if not said:
+                log.info("spool_waits", path=str(path), why="another recorder is still emptying it")
+                said = True
+            time.sleep(0.05)
+        else:
+            return fd

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import gzip
+import time
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+import pytest
+
+from collector.delivery import Delivery, backoff
+from collector.errors import RefusedError
+from collector.sinks import HttpSink
+from collector.spool import Spool, encode_record
+from remora.errors import UnavailableError
+from remora.records import Batch, Prediction
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+
+
+class Recording:
+    """A sink that keeps what it takes, fails as often as told, and refuses the ids in `poison`."""
+
+    def __init__(self, failures: int = 0, poison: tuple[str, ...] = ()) -> None:
+        self.batches: list[Batch] = []
+        self.failures = failures
+        self.poison = poison
+        self.tidied = 0
+
+    def write(self, batch: Batch) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise UnavailableError("away")
+        if any(row.id in self.poison for row in batch.predictions):
+            raise RefusedError("poison")
+        self.batches.append(batch)
+
+    def tidy(self) -> None:
+        self.tidied += 1
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.id for batch in self.batches for row in batch.predictions]
+
+
+@pytest.fixture
+def spool(tmp_path):
+    opened = Spool(tmp_path)
+    opened.put([encode_record(Prediction(model="m", id=f"p{n}", timestamp=NOON)) for n in range(20)]).result(
+        5
+    )
+    yield opened
+    opened.close()
+
+
+def test_delivers_in_order_and_empties_the_spool(spool):
+    sink = Recording()
+    assert Delivery(spool, sink, source="test", rows=6).drain(10)
+    assert sink.ids == [f"p{n}" for n in range(20)]
+    assert [len(batch.predictions) for batch in sink.batches] == [6, 6, 6, 2]
+    assert spool.pending == 0
+
+
+def test_tries_again_with_the_same_batch_until_the_sink_answers(spool):
+    sink = Recording(failures=3)
+    delivery = Delivery(spool, sink, source="test", rows=20)
+    delivery.start()
+    deadline = time.monotonic() + 20
+    while spool.pending and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sink.ids == [f"p{n}" for n in range(20)]
+    assert delivery.drain(5)
+
+
+def test_one_poisonous_record_is_set_aside_alone(spool):
+    sink = Recording(poison=("p7", "p13"))
+    assert Delivery(spool, sink, source="test", rows=20).drain(10)
+    assert sink.ids == [f"p{n}" for n in range(20) if n not in {7, 13}]
+    assert spool.counters()["set_aside"] == 2
+    assert [reason for _, reason in spool.set_aside_reasons()] == ["poison", "poison"]
+
+
+def test_drain_gives_up_at_its_deadline_and_keeps_everything(spool):
+    delivery = Delivery(spool, Recording(failures=10**6), source="test")
+    assert not delivery.drain(0.3)
+    assert spool.pending == 20
+    assert delivery.failing
+
+
+def test_an_unexpected_fault_is_counted_and_tried_again(spool, capsys):
+    class Broken(Recording):
+        def write(self, batch):
+            if not self.tidied:
+                self.tidied = 1
+                raise ZeroDivisionError
+            super().write(batch)
+
+    sink = Broken()
+    assert Delivery(spool, sink, source="test").drain(10)
+    assert len(sink.ids) == 20
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 5, 100])
+def test_backoff_grows_to_thirty_seconds(attempt):
+    longest = min(30.0, 0.25 * 2**attempt)
+    assert backoff(attempt, 0.0) == longest
+    assert backoff(attempt, 1.0) == longest / 2
+
+
+def _sink(status: int, seen: list[httpx.Request]) -> HttpSink:
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(status)
+
+    return HttpSink("http://collector", "secret", httpx.MockTransport(answer))
+
+
+def test_forwards_gzipped_msgpack_with_the_token():
+    seen: list[httpx.Request] = []
+    batch = Batch(id="b", source="s", predictions=[Prediction(model="m", id="p", timestamp=NOON)])
+    _sink(202, seen).write(batch)
+    assert seen[0].url == "http://collector/v1/batches"
+    assert seen[0].headers["authorization"] == "Bearer secret"
+    assert msgspec.msgpack.decode(gzip.decompress(seen[0].content), type=Batch) == batch
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, RefusedError),
+        (413, RefusedError),
+        (401, UnavailableError),
+        (503, UnavailableError),
+        (302, UnavailableError),
+    ],
+)
+def test_tells_refusals_from_outages(status, error):
+    with pytest.raises(error, match=str(status)):
+        _sink(status, []).write(Batch(id="b", source="s"))
+
+
+def test_a_collector_that_is_away_is_unavailable():
+    def fail(request):
+        raise httpx.ConnectError("no")
+
+    with pytest.raises(UnavailableError, match="ConnectError"):
+        HttpSink("http://collector", None, httpx.MockTransport(fail)).write(Batch(id="b", source="s"))

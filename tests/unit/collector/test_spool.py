@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import SpoolError, SpoolFullError
+from collector.spool import Spool, encode_record, to_batch
+from remora.errors import UserError
+from remora.records import Label, Prediction
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+
+
+def record(number: int, text: str = "x") -> Prediction:
+    return Prediction(model="m", id=f"p{number}", timestamp=NOON, features={"a": 1.5, "b": text, "c": None})
+
+
+def entries(*numbers: int, text: str = "x"):
+    return [encode_record(record(n, text)) for n in numbers]
+
+
+@pytest.fixture
+def spool(tmp_path):
+    opened = Spool(tmp_path / "spool")
+    yield opened
+    opened.close()
+
+
+def test_records_come_back_as_they_were_and_in_order(spool):
+    label = Label(model="m", id="p1", label="yes", timestamp=NOON)
+    spool.put([*entries(1, 2), encode_record(label)]).result(5)
+    batch = to_batch(spool.seal(10), "test")
+    assert batch.predictions == [record(1), record(2)]
+    assert batch.labels == [label]
+    assert batch.id == f"{spool.id}-1-3"
+
+
+def test_a_sealed_batch_keeps_its_id_and_contents_over_a_restart(tmp_path):
+    spool = Spool(tmp_path)
+    spool.put(entries(1, 2, 3)).result(5)
+    first = spool.seal(2)
+    spool.put(entries(4)).result(5)
+    spool.close()
+    again = Spool(tmp_path)
+    assert again.seal(100) == first
+    again.remove(first)
+    assert [entry for entry in again.seal(100).entries] == entries(3, 4)
+    assert again.counters() | {"bytes": 0} == {
+        "accepted": 4, "delivered": 2, "set_aside": 0, "pending": 2, "bytes": 0,
+    }  # fmt: skip
+    again.close()
+
+
+def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path):
+    spool = Spool(tmp_path, limit=600)
+    spool.put(entries(1)).result(5)
+    with pytest.raises(SpoolFullError, match="600 bytes"):
+        spool.put(entries(2, text="y" * 1000)).result(5)
+    assert spool.counters()["accepted"] == 1
+    spool.remove(spool.seal(10))
+    assert spool.counters()["bytes"] == 0
+    spool.put(entries(3)).result(5)
+    spool.close()
+
+
+def test_a_full_disk_is_the_same_and_loses_nothing(spool):
+    spool.put(entries(1)).result(5)
+    pages = spool._do(lambda file, _: file.connection.execute("PRAGMA page_count").fetchone()[0]).result(5)
+    spool._do(
+        lambda file, _: file.connection.execute(f"PRAGMA max_page_count={pages + 2}").fetchall()
+    ).result(5)
+    with pytest.raises(SpoolFullError, match="disk"):
+        spool.put(entries(2, text="y" * 100_000)).result(5)
+    spool._do(lambda file, _: file.connection.execute("PRAGMA max_page_count=1000000").fetchall()).result(5)
+    spool.put(entries(3)).result(5)
+    assert to_batch(spool.seal(10), "t").predictions == [record(1), record(3)]
+
+
+def test_one_write_that_is_too_large_does_not_take_others_down(tmp_path):
+    spool = Spool(tmp_path, limit=2000)
+    futures = [spool.put(entries(n)) for n in range(5)]
+    futures.insert(2, spool.put(entries(9, text="y" * 3000)))
+    outcomes = [type(future.exception(5)) for future in futures]
+    assert outcomes == [type(None), type(None), SpoolFullError, type(None), type(None), type(None)]
+    assert spool.pending == 5
+    spool.close()
+
+
+def test_the_ring_position_is_committed_with_the_records(tmp_path):
+    spool = Spool(tmp_path, limit=1000)
+    spool.put(entries(1), ring=(b"ring", 64, 1)).result(5)
+    with pytest.raises(SpoolFullError):
+        spool.put(entries(2, text="y" * 3000), ring=(b"ring", 128, 2)).result(5)
+    spool.close()
+    again = Spool(tmp_path)
+    assert again.ring == (b"ring", 64, 1)
+    again.close()
+
+
+def test_a_received_batch_is_taken_once(spool):
+    assert spool.put(entries(1), batch="b").result(5) is True
+    assert spool.put(entries(1), batch="b").result(5) is False
+    assert spool.pending == 1
+
+
+def test_a_refused_batch_is_halved_and_set_aside(spool):
+    spool.put(entries(1, 2, 3)).result(5)
+    whole = spool.seal(10)
+    spool.split(whole)
+    left = spool.seal(10)
+    assert (left.first, left.last) == (1, 2)
+    spool.set_aside(left, "poison")
+    right = spool.seal(10)
+    assert (right.first, right.last) == (3, 3)
+    spool.remove(right)
+    assert spool.seal(10) is None
+    assert spool.set_aside_reasons() == [(left.id, "poison")]
+    counts = spool.counters()
+    assert counts["accepted"] == counts["delivered"] + counts["set_aside"] + counts["pending"] == 3
+
+
+def test_two_processes_never_share_a_spool(tmp_path):
+    spool = Spool(tmp_path)
+    with pytest.raises(UserError, match="another process"):
+        Spool(tmp_path, wait=0.1)
+    spool.close()
+    Spool(tmp_path, wait=0.1).close()
+
+
+def test_a_closed_spool_says_so(tmp_path):
+    spool = Spool(tmp_path)
+    spool.close()
+    with pytest.raises(SpoolError, match="closed"):
+        spool.put(entries(1)).result(5)
+
+
+def test_a_damaged_file_is_put_beside(tmp_path):
+    (tmp_path / "spool.db").write_bytes(b"this is no database" * 500)
+    spool = Spool(tmp_path)
+    spool.put(entries(1)).result(5)
+    assert spool.pending == 1
+    spool.close()
+    assert [path.name for path in tmp_path.glob("*.damaged-*")]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("\ud800", "Unicode"), (2**64, "64 bits"), (object(), "neither text")],
+)
+def test_what_no_json_can_carry_is_refused(value, words):
+    with pytest.raises(ValueError, match=words):
+        encode_record(Prediction(model="m", id="1", timestamp=NOON, features={"a": value}))
+
+
+def _write_until_killed(path, pipe):
+    spool = Spool(path)
+    for number in range(100_000):
+        spool.put(entries(number), ring=(b"r", number, number)).result()
+        pipe.send(number)
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path):
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("spawn").Process(target=_write_until_killed, args=(tmp_path, sending))
+    child.start()
+    sending.close()
+    acknowledged = -1
+    while acknowledged < 50:
+        assert receiving.poll(30)
+        acknowledged = receiving.recv()
+    os.kill(child.pid, signal.SIGKILL)
+    child.join(10)
+    while True:
+        try:
+            acknowledged = receiving.recv()
+        except (EOFError, OSError):
+            break
+    receiving.close()
+    spool = Spool(tmp_path)
+    batch = to_batch(spool.seal(100_000), "t")
+    numbers = [int(row.id[1:]) for row in batch.predictions]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) in {acknowledged + 1, acknowledged + 2}
+    assert spool.ring == (b"r", numbers[-1], numbers[-1])
+    spool.close()
+
+
+@given(steps=st.lists(st.sampled_from(["put", "seal", "deliver", "split", "aside", "reopen"]), max_size=25))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_counters_balance_whatever_happens(tmp_path_factory, steps):
+    folder = tmp_path_factory.mktemp("spool")
+    spool, number, delivered, aside = Spool(folder), 0, [], []
+    for step in steps:
+        if step == "put":
+            spool.put(entries(number, number + 1)).result(5)
+            number += 2
+        elif step == "reopen":
+            spool.close()
+            spool = Spool(folder)
+        elif (sealed := spool.seal(3)) is not None and step != "seal":
+            ids = [row.id for row in to_batch(sealed, "t").predictions]
+            if step == "deliver":
+                spool.remove(sealed)
+                delivered += ids
+            elif step == "aside":
+                spool.set_aside(sealed, "why")
+                aside += ids
+            elif len(sealed.entries) > 1:
+                spool.split(sealed)
+    while (sealed := spool.seal(3)) is not None:
+        delivered += [row.id for row in to_batch(sealed, "t").predictions]
+        spool.remove(sealed)
+    counts = spool.counters()
+    spool.close()
+    assert sorted(delivered + aside) == sorted(f"p{n}" for n in range(number))
+    assert counts == {
+        "accepted": number, "delivered": len(delivered), "set_aside": len(aside), "bytes": 0, "pending": 0,
+    }  # fmt: skip
+
+
+def test_the_file_is_private(spool):
+    assert (spool.path / "spool.db").stat().st_mode & 0o077 == 0
+
+
+def test_sqlite_is_told_to_wait_for_the_disk(spool):
+    found = spool._do(lambda file, _: file.connection.execute("PRAGMA synchronous").fetchone()[0]).result(5)
+    assert found == 2
+    assert sqlite3.connect(spool.path / "spool.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)

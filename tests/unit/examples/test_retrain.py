@@ -1,6 +1,8 @@
 import base64
 import json
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from standardwebhooks import Webhook
@@ -139,3 +141,40 @@ def test_the_page_keeps_the_last_two_hundred(tmp_path):
         channel.add("slack", {"text": str(n)}, datetime.now(UTC))
     kept = [message["body"]["text"] for message in channel.messages()]
     assert kept == [str(n) for n in range(249, 49, -1)]
+
+
+@pytest.fixture
+def callbacks():
+    """A server that keeps what is posted to it, and its address."""
+    got = []
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((dict(self.headers), body.decode()))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keep) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield got, f"http://127.0.0.1:{server.server_port}/v1/actions/a1"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_training_that_fails_is_told_with_a_signature(callbacks, tmp_path):
+    from pipeline import Job, Pipeline, Settings
+    from signing import key
+
+    got, url = callbacks
+    settings = Settings(tmp_path, "http://127.0.0.1:1/health", tmp_path / "pid")
+    Pipeline(settings, key(SECRET)).run(Job("a1", datetime(2020, 1, 1, tzinfo=UTC), url))
+    told = [Webhook(SECRET).verify(body, {k.lower(): v for k, v in headers.items()}) for headers, body in got]
+    assert [message["status"] for message in told] == ["running", "failed"]
+    assert told[1]["model_version"] == "2019-11-06..12-31"
+    assert "too few to train on" in told[1]["detail"]
+    assert not (tmp_path / "model.pkl").exists()

@@ -276,3 +276,23 @@ def test_the_ring_takes_what_the_forwarder_encodes() -> None:
         ring.release(position)
         assert ring.unlink()
         ring.close()
+
+
+def test_a_client_is_read_again_after_its_full_and_silent_model_was_given_up() -> None:
+    wire = Wire()
+    begin(wire)
+    wire.side.pause_writing()
+    assert not wire.to_client.reading
+    failures.check(wire.client, wire.hub.clock() + 1000)
+    assert wire.to_client.written.startswith(b"HTTP/1.1 504 ")
+    assert wire.to_client.reading
+    assert not wire.to_client.closed
+    assert [(r.status, r.outcome) for r in wire.records] == [(504, "timeout")]
+
+
+def test_an_interim_answer_gives_the_model_new_time() -> None:
+    wire = Wire()
+    begin(wire)
+    wire.side.data_received(b"HTTP/1.1 102 Processing\r\n\r\n")
+    failures.check(wire.client, wire.hub.clock() + 1)
+    assert bytes(wire.to_client.written) == b"HTTP/1.1 102 Processing\r\n\r\n"

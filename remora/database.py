@@ -24,6 +24,7 @@ __all__ = ["Database", "connect", "insert_new", "insert_rows", "select_keys", "s
 _BUSY_SECONDS = 30
 _WRITE = {"remora_write": True}
 _READ_ONLY = {"remora_read_only": True}
+_WRITERS = 0x72656D6F7261  # PostgreSQL's advisory lock that every writing transaction shares
 
 
 class Database:
@@ -52,6 +53,18 @@ class Database:
             connection = opened.execution_options(**_WRITE)
             with connection.begin():
                 yield connection
+
+    def settled(self, serial: sa.Column[int]) -> int:
+        """The highest number of a serial column of which every lower one is committed or never will be; 0 if none.
+
+        PostgreSQL hands numbers out before their rows are visible, so that a higher one may be seen before a lower
+        one: this waits until no writing transaction is open. SQLite has one writer at a time.
+        """
+        highest = sa.select(sa.func.coalesce(sa.func.max(serial), 0))
+        with _unavailable(self.engine), self.engine.connect() as connection, connection.begin():
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+            return int(connection.execute(highest).scalar_one())
 
     def only_reading(self) -> Database:
         """The same database for a part that must never write."""
@@ -153,6 +166,8 @@ def _sqlite_begin(connection: sa.Connection) -> None:
 def _postgresql_begin(connection: sa.Connection) -> None:
     if connection.get_execution_options().get("remora_read_only"):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    elif connection.get_execution_options().get("remora_write"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_WRITERS})")
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

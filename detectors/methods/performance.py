@@ -15,8 +15,8 @@ from detectors.base import (
     LABELS_NOT_MATURE,
     NOT_ENOUGH_DATA,
     OK,
-    Result,
     Z95,
+    Result,
     unknown,
     wilson,
 )

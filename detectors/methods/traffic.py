@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from detectors.base import NOT_ENOUGH_DATA, OK, Result, Z95, unknown, wilson
+from detectors.base import NOT_ENOUGH_DATA, OK, Z95, Result, unknown, wilson
 from remora.summaries import LatencySummary, TrafficSummary
 
 __all__ = ["judge"]

@@ -2,8 +2,9 @@
 
     python evaluate.py
 
-A day is a UTC day of departures. A day's AUC is the rule's; the rule fires when it was below 0.61 on 7 of the
-last 10 days of the version in service, resolves when it was on at most 3 of 10, and retrains at most once in three weeks.
+A day is a UTC day of departures. The rule fires when the day's AUC was below 0.61 on 7 of the last 10 days of the
+version in service, resolves when that version has at least 5 days and at most 3 bad ones, and retrains at most once
+in three weeks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from features import encode
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from train import classifier, codes, labelled
 
-THRESHOLD, BAD, OF, CLEAR = 0.61, 7, 10, 3
+THRESHOLD, BAD, OF = 0.61, 7, 10
+ENOUGH, CLEAR = 5, 3
 WEEKS, COOLDOWN = 8, timedelta(days=21)
 FIRST, LAST = date(2013, 3, 1), date(2013, 12, 31)
 
@@ -36,7 +38,7 @@ class Rule:
         if not self.firing and sum(self.days) >= BAD:
             self.firing = True
             return "firing"
-        if self.firing and len(self.days) == OF and sum(self.days) <= CLEAR:
+        if self.firing and len(self.days) >= ENOUGH and sum(self.days) <= CLEAR:
             self.firing = False
             return "resolved"
         return ""

@@ -68,7 +68,7 @@ class Crew:
         with process.log.open("ab") as log:
             process.child = subprocess.Popen(
                 process.command,
-                env={**os.environ, **process.environment},
+                env={name: value for name, value in {**os.environ, **process.environment}.items() if value},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -33,6 +33,7 @@ from rich.console import Console
 from screen import Screen
 from sender import Options, Progress, ReplayError, send
 
+HERE = Path(__file__).resolve().parent
 FIRST_DAY = date(2013, 3, 1)
 INCIDENT_DAY = date(2013, 3, 20)
 FAULT = {"delay_ms": 150, "error_share": 0.3}
@@ -61,7 +62,7 @@ class Voyage:
         self.last = date.fromisoformat(log.until)
         self.screen = Screen(console, FIRST_DAY, self.last)
         self.crew = Crew(self.folder, self.screen.note)
-        self.fleet = Fleet(self.folder, options.listen, self.crew)
+        self.fleet = Fleet(self.folder, options.listen, options.config, self.crew)
         self.progress = Progress(datetime.min.replace(tzinfo=UTC))
 
     def run(self) -> None:
@@ -206,6 +207,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=0)
     parser.add_argument("--folder", type=Path, default=Path("voyage"))
     parser.add_argument("--listen", default="127.0.0.1:8080")
+    parser.add_argument("--config", type=Path, default=HERE / "remora.yaml")
     parser.add_argument("--exit", action="store_true", dest="leave")
     parser.add_argument("--clean", action="store_true")
     return parser.parse_args()
@@ -256,7 +258,8 @@ def _sail(options: argparse.Namespace, console: Console) -> None:
             voyage.summary()
             if not options.leave:
                 console.print(f"\nThe pages stay up at {voyage.fleet.server_url}. Ctrl-C ends everything.")
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
         finally:
             killed = voyage.crew.stop()
             if killed:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from remora.cli.options import require_extra
+from remora.config import load
 from remora.errors import UserError
 
 __all__ = ["demo"]
@@ -32,6 +33,10 @@ def demo(
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where the voyage keeps its database and logs.")
     ] = Path("voyage"),
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Other rules than examples/flights/remora.yaml."),
+    ] = None,
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where the pages are.")
     ] = "127.0.0.1:8080",
@@ -53,6 +58,9 @@ def demo(
         msg = f"the demo's files are not at {script.parent}: run it in a checkout of the source (make run)"
         raise UserError(msg)
     arguments = ["--until", str(last), "--speed", str(speed), "--folder", str(folder), "--listen", listen]
+    if config is not None:
+        load(config)  # a mistake in it is said now and not in a log
+        arguments += ["--config", str(config)]
     arguments += ["--exit"] * leave + ["--clean"] * clean
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, str(script), *arguments])  # noqa: S606

@@ -31,7 +31,10 @@ __all__ = [
     "touched",
 ]
 
+
 _REVISIONS = "revisions"  # the job_runs row whose watermark says how far late rows were looked for
+
+_IS_CURSOR = sa.and_(job_runs.c.job == _REVISIONS, job_runs.c.model == "", job_runs.c.window_start == EPOCH)
 
 
 def known_models(connection: sa.Connection) -> list[tuple[str, datetime]]:
@@ -139,12 +142,11 @@ def replace_reference(
 # --- late rows and labels --------------------------------------------------------------------------------------------
 
 
-def cursor(connection: sa.Connection) -> int:
-    """Up to which summary late rows were looked for."""
-    query = sa.select(job_runs.c.watermark).where(
-        job_runs.c.job == _REVISIONS, job_runs.c.model == "", job_runs.c.window_start == EPOCH
-    )
-    return int(connection.execute(query).scalar() or 0)
+def cursor(connection: sa.Connection) -> tuple[int, datetime | None]:
+    """Up to which summary late rows were looked for, and when (wall clock)."""
+    query = sa.select(job_runs.c.watermark, job_runs.c.finished_at).where(_IS_CURSOR)
+    row = connection.execute(query).first()
+    return (0, None) if row is None else (row[0], row[1])
 
 
 def advance_cursor(connection: sa.Connection, seq: int, owner: str, wall: datetime) -> None:
@@ -154,13 +156,12 @@ def advance_cursor(connection: sa.Connection, seq: int, owner: str, wall: dateti
         "lease_until": wall, "epoch": 1, "attempts": 1, "revision": 0, "watermark": seq, "finished_at": wall,
         "error": None,
     }  # fmt: skip
-    insert_new(connection, job_runs, [row], ["job", "model", "window_start"])
-    connection.execute(
-        sa.update(job_runs)
-        .where(job_runs.c.job == _REVISIONS, job_runs.c.model == "", job_runs.c.window_start == EPOCH)
-        .where(job_runs.c.watermark < seq)
-        .values(watermark=seq, owner=owner, finished_at=wall),
-    )
+    if not insert_new(connection, job_runs, [row], ["job", "model", "window_start"]):
+        connection.execute(
+            sa.update(job_runs)
+            .where(_IS_CURSOR, job_runs.c.watermark <= seq)
+            .values(watermark=seq, owner=owner, finished_at=wall),
+        )
 
 
 def touched(connection: sa.Connection, after: int, upto: int) -> list[tuple[str, datetime, str, int, int]]:

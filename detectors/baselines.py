@@ -1,0 +1,74 @@
+"""What a version's windows are compared with, read once per pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from detectors import queries
+from detectors.base import ColumnReference
+from detectors.binning import Bins
+from detectors.calibration import limits
+from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSummary, decode
+from remora.summaries.profile import PERFORMANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from remora.config import Config
+    from remora.config.models import Model
+    from remora.database import Database
+
+__all__ = ["Baseline", "Baselines"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An active reference: its columns, and how good the model was on its labelled rows."""
+
+    columns: Mapping[str, ColumnReference] = field(default_factory=dict)
+    performance: PerformanceSummary | None = None
+
+
+class Baselines:
+    """The active references of all models; one pass reads each at most once."""
+
+    def __init__(self, database: Database, config: Config) -> None:
+        self._database = database
+        self._config = config
+        self._ids: dict[str, dict[str, str]] = {}
+        self._read: dict[str, Baseline] = {}
+
+    def of(self, model: str, version: str) -> Baseline | None:
+        """The version's own reference, else the model's; all versions together also take an only one."""
+        if model not in self._ids:
+            with self._database.read() as connection:
+                self._ids[model] = queries.active_references(connection, model)
+        ids = self._ids[model]
+        found = ids.get(version) or ids.get("")
+        if found is None and not version and len(ids) == 1:
+            found = next(iter(ids.values()))
+        if found is None:
+            return None
+        if found not in self._read:
+            with self._database.read() as connection:
+                rows = queries.columns_of(connection, found)
+            self._read[found] = _baseline(rows, self._config.model(model))
+        return self._read[found]
+
+
+def _baseline(rows: Sequence[Any], model: Model) -> Baseline:
+    columns, performance = {}, None
+    for row in rows:
+        summary = decode(row.data)
+        if row.column_name == PERFORMANCE and isinstance(summary, PerformanceSummary):
+            performance = summary
+        elif isinstance(summary, NumericSummary | CategoricalSummary):
+            columns[row.column_name] = ColumnReference(
+                row.column_name,
+                row.kind,
+                summary,
+                Bins.from_json(row.bins),
+                limits(row.calibration, model.windows.size, model.drift.minimum_effect),
+            )
+    return Baseline(columns, performance)

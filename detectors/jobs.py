@@ -1,0 +1,147 @@
+"""What the scheduler ticks: judge every window that is due, then revise those that got late rows or labels.
+
+The ticks may come from any number of processes: the database decides who judges which window.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Histogram
+
+from detectors import queries
+from detectors.baselines import Baselines
+from detectors.revisions import late_runs
+from detectors.runner import judge, store
+from detectors.windows import due_span, missing_windows
+from remora.catalogue import JOBS
+from remora.errors import UnavailableError
+from remora.runs import LostRunError, Run, RunKey, claim_run, fail_run
+from remora.telemetry import REGISTRY, get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from remora.config import Config
+    from remora.config.models import Windows
+    from remora.database import Database
+
+__all__ = ["MOST_PER_PASS", "run_due"]
+
+log = get_logger("detectors")
+
+MOST_PER_PASS = (
+    288  # what is left is due again at once: a day of five-minute windows between two looks at the rules
+)
+
+RUNS = Counter("remora_window_runs", "Windows by job and outcome", ["job", "outcome"], registry=REGISTRY)
+SECONDS = Histogram(
+    "remora_window_seconds",
+    "How long judging a window took",
+    ["job"],
+    registry=REGISTRY,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+@dataclass
+class _Pass:
+    """One tick. The wall clock was read at its beginning and moves on with the machine's own."""
+
+    database: Database
+    config: Config
+    now: datetime
+    began: datetime
+    owner: str
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def wall(self) -> datetime:
+        return self.began + timedelta(seconds=time.monotonic() - self.started)
+
+
+def run_due(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
+    """Judge due windows, oldest first, at most `MOST_PER_PASS`, then revise; how many runs were done.
+
+    `now` is business time, `wall` the system's (leases). Call again while it is not 0. Raises `UnavailableError`
+    when the database is away; a window that fails is tried again later and does not stop the others.
+    """
+    tick = _Pass(database, config, now, wall, owner)
+    baselines = Baselines(database, config)
+    done = sum(_first(tick, key, baselines) for key in islice(_due(tick), MOST_PER_PASS))
+    return done + _revise(tick, baselines)
+
+
+def _due(tick: _Pass) -> Iterator[RunKey]:
+    """Windows that nobody has judged, in the order in which they became due."""
+    streams = []
+    with tick.database.read() as connection:
+        for model, first_seen in queries.known_models(connection):
+            windows = tick.config.model(model).windows
+            spans = {
+                job: due_span(first_seen, tick.now, windows.size, _lateness(windows, job)) for job in JOBS
+            }
+            longest = max(spans.values(), key=lambda span: span.count)
+            done = queries.done_between(connection, model, longest.start, longest.end)
+            for job, span in spans.items():
+                # As many done as there are windows: nothing is due, and the list need not be read.
+                if done.get(job, 0) != span.count:
+                    taken = queries.open_runs(connection, job, model, tick.wall)
+                    streams.append(
+                        [
+                            RunKey(job, model, window.start, window.end)
+                            for window in missing_windows(span, taken)
+                        ]
+                    )
+    return heapq.merge(*streams, key=lambda key: _due_at(tick.config, key))
+
+
+def _due_at(config: Config, key: RunKey) -> tuple[datetime, str, int]:
+    lateness = _lateness(config.model(key.model).windows, key.job)
+    return key.end + lateness, key.model, JOBS.index(key.job)
+
+
+def _lateness(windows: Windows, job: str) -> timedelta:
+    return windows.label_lateness if job == "performance" else windows.lateness
+
+
+def _first(tick: _Pass, key: RunKey, baselines: Baselines) -> bool:
+    run = claim_run(tick.database, key, owner=tick.owner, wall=tick.wall)
+    return run is not None and _execute(tick, run, baselines, revision=False)
+
+
+def _execute(tick: _Pass, run: Run, baselines: Baselines, *, revision: bool) -> bool:
+    """Judge and store one window: the job's edge, where whatever goes wrong is logged, counted and noted."""
+    job = run.key.job
+    try:
+        with SECONDS.labels(job).time():
+            judged = judge(tick.database, tick.config, run.key, baselines, tick.now)
+            store(tick.database, run, judged, tick.wall, revision=revision)
+    except UnavailableError:
+        raise
+    except LostRunError:
+        RUNS.labels(job, "lost").inc()
+        return False
+    except Exception as error:
+        RUNS.labels(job, "failed").inc()
+        log.exception("window_failed", job=job, model=run.key.model, window=run.key.start.isoformat())
+        if not revision:
+            fail_run(tick.database, run, wall=tick.wall, error=type(error).__name__)
+        return False
+    RUNS.labels(job, "revised" if revision else "done").inc()
+    return True
+
+
+def _revise(tick: _Pass, baselines: Baselines) -> int:
+    late = late_runs(tick.database, tick.config, now=tick.now, wall=tick.wall)
+    if late is None:
+        return 0
+    done = sum(_execute(tick, run, baselines, revision=True) for run in late.runs)
+    with tick.database.write() as connection:
+        queries.advance_cursor(connection, late.cursor, tick.owner, tick.wall)
+    return done

@@ -1,0 +1,106 @@
+"""Which judged windows got rows or labels since: they are computed again, as a revision.
+
+New summaries are read once, behind a cursor. It is held back at the first one whose window cannot be revised now,
+because somebody is judging it or because it was revised a moment ago.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from detectors import queries
+from detectors.windows import Window, revision_pause, window_of
+from remora.tables import summaries
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from remora.config import Config
+    from remora.database import Database
+    from remora.runs import Run
+
+__all__ = ["Late", "late_runs"]
+
+_LOOK_EVERY = timedelta(seconds=15)  # under the system's clock; a replayed one stands still between its steps
+
+# A late prediction also changes the share of missing values and of labels.
+_JOBS_OF_KIND = {
+    "traffic": ("traffic", "drift", "performance"),
+    "latency": ("traffic",),
+    "numeric": ("drift",),
+    "categorical": ("drift",),
+    "performance": ("performance",),
+}
+
+_Touched = dict[tuple[str, Window], tuple[int, int]]  # (job, window) -> lowest and highest seq
+
+
+@dataclass(frozen=True)
+class Late:
+    """Runs to revise, and how far the cursor goes when that is done."""
+
+    runs: list[Run]
+    cursor: int
+
+
+def late_runs(database: Database, config: Config, *, now: datetime, wall: datetime) -> Late | None:
+    """What has to be revised; None where nothing new was written, or where it was just looked for."""
+    replayed = config.schedule.clock == "replay"
+    with database.read() as connection:
+        after, looked = queries.cursor(connection)
+    if not replayed and looked is not None and wall - looked < _LOOK_EVERY:
+        return None
+    upto = database.settled(summaries.c.seq)
+    if upto <= after:
+        return None
+    with database.read() as connection:
+        rows = queries.touched(connection, after, upto)
+        late: list[Run] = []
+        held = [upto + 1]
+        for model, touched in _by_window(rows, config).items():
+            runs, hold = _of_model(connection, config, model, touched, now)
+            late += runs
+            held += hold
+    return Late(late, min(held) - 1)
+
+
+def _by_window(rows: list[tuple[str, datetime, str, int, int]], config: Config) -> dict[str, _Touched]:
+    models: dict[str, _Touched] = defaultdict(dict)
+    for model, minute, kind, lowest, highest in rows:
+        window = window_of(minute, config.model(model).windows.size)
+        for job in _JOBS_OF_KIND.get(kind, ()):
+            low, high = models[model].get((job, window), (lowest, highest))
+            models[model][job, window] = min(low, lowest), max(high, highest)
+    return models
+
+
+def _of_model(
+    connection: sa.Connection, config: Config, model: str, touched: _Touched, now: datetime
+) -> tuple[list[Run], list[int]]:
+    """The runs to revise, and the numbers at which the cursor has to wait."""
+    windows = config.model(model).windows
+    oldest = now - max(windows.lateness, windows.label_lateness) - windows.revise_for - windows.size
+    starts = [window.start for _, window in touched if window.start >= oldest]
+    if not starts:
+        return [], []
+    late, held = [], []
+    for state, finished, run in queries.runs_between(
+        connection, model, min(starts), max(starts) + windows.size
+    ):
+        window = Window(run.key.start, run.key.end)
+        lowest, highest = touched.get((run.key.job, window), (0, 0))
+        if window.start < oldest or highest <= run.watermark:
+            continue
+        rests = (
+            config.schedule.clock == "system"
+            and finished is not None
+            and now - finished < revision_pause(window, now)
+        )
+        if state == "running" or rests:
+            held.append(lowest)
+        elif state == "done":
+            late.append(run)
+    return late, held

@@ -19,7 +19,7 @@ from remora.errors import UnavailableError, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Database", "connect", "insert_new", "insert_rows", "select_keys", "sqlite_path", "upsert"]
+__all__ = ["Database", "connect", "insert_new", "insert_rows", "select_keys", "serialize", "sqlite_path", "upsert"]
 
 _BUSY_SECONDS = 30
 _WRITE = {"remora_write": True}

@@ -98,7 +98,7 @@ def _columns(rows: Sequence[Prediction], shape: Shape) -> Iterable[tuple[str, Su
         latency.update(waits)
         yield LATENCY, latency
     answered = [row for row in rows if row.status < 400]
-    yield from _features(answered, shape)
+    yield from _features([row for row in answered if row.features], shape)  # none at all is not "missing"
     yield from _answers(answered)
 
 

@@ -1,0 +1,102 @@
+"""The ingest API: predictions, labels, and batches of other collectors. 202 means: on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from collector.bodies import read_body
+from collector.documents import BATCH, LABELS, PREDICTIONS, STATUS
+from collector.errors import BodyError, SpoolError
+from collector.ingest import Ingest
+from collector.parsing import Parsed
+from remora.security import Guard
+
+__all__ = ["router"]
+
+_JSON = {"application/json", ""}
+_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+_PACKED = {"application/msgpack", "application/x-msgpack"}
+_RETRY_SECONDS = "5"
+
+
+def router(ingest: Ingest, guard: Guard) -> APIRouter:
+    """`POST /v1/predictions`, `/v1/labels`, `/v1/batches` and `GET /v1/status`."""
+    routes = APIRouter()
+
+    async def predictions(request: Request) -> Response:
+        return await _records(request, ingest, ingest.predictions)
+
+    async def labels(request: Request) -> Response:
+        return await _records(request, ingest, ingest.labels)
+
+    async def batches(request: Request) -> Response:
+        return await _answered(_batch(request, ingest))
+
+    async def status() -> dict[str, Any]:
+        return ingest.status()
+
+    may_write = [Depends(guard.require("ingest"))]
+    for path, endpoint, document in (
+        ("/v1/predictions", predictions, PREDICTIONS),
+        ("/v1/labels", labels, LABELS),
+        ("/v1/batches", batches, BATCH),
+    ):
+        routes.add_api_route(
+            path, endpoint, methods=["POST"], status_code=202, dependencies=may_write, response_class=JSONResponse,
+            response_model=None, **document,
+        )  # fmt: skip
+    routes.add_api_route(
+        "/v1/status", status, methods=["GET"], dependencies=[Depends(guard.require("read"))], **STATUS
+    )
+    return routes
+
+
+async def _records(request: Request, ingest: Ingest, take: Callable[..., Awaitable[Parsed]]) -> Response:
+    return await _answered(_taken(request, ingest, take))
+
+
+async def _taken(request: Request, ingest: Ingest, take: Callable[..., Awaitable[Parsed]]) -> Response:
+    kind = _content_type(request, _JSON | _LINES)
+    parsed = await take(await read_body(request, ingest.limits), lines=kind in _LINES)
+    content: dict[str, Any] = {"accepted": len(parsed.entries), "rejected": parsed.rejected}
+    if parsed.rejected and not parsed.entries:
+        first = parsed.rejected[0]["error"]
+        return JSONResponse({"error": f"no record could be accepted; the first: {first}", **content}, 400)
+    return JSONResponse(content, 202)
+
+
+async def _batch(request: Request, ingest: Ingest) -> Response:
+    kind = _content_type(request, _JSON | _PACKED)
+    records, new = await ingest.batch(await read_body(request, ingest.limits), packed=kind in _PACKED)
+    return JSONResponse({"accepted": records, "new": new}, 202)
+
+
+async def _answered(work: Awaitable[Response]) -> Response:
+    """The collector's errors as answers."""
+    try:
+        return await work
+    except BodyError as error:
+        return JSONResponse({"error": str(error), "accepted": 0, "rejected": []}, error.status)
+    except SpoolError as error:
+        answer = {"error": f"{error}: try again later", "accepted": 0, "rejected": []}
+        return JSONResponse(answer, 503, {"retry-after": _RETRY_SECONDS})
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+
+
+def _content_type(request: Request, known: set[str]) -> str:
+    """The media type; raises BodyError (415) for one that is not known here."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind not in known:
+        wanted = ", ".join(sorted(known - {""}))
+        raise BodyError(415, f"the content type is not supported here: send one of {wanted}")
+    charset = parameters.lower().replace(" ", "").partition("charset=")[2].strip('"')
+    if charset not in {"", "utf-8", "utf8", "us-ascii"}:
+        raise BodyError(415, "the charset is not supported: send UTF-8")
+    return kind

@@ -1,0 +1,137 @@
+"""What OpenAPI says of the ingest API: the bodies are read without FastAPI's models, so they are described here."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+__all__ = ["BATCH", "LABELS", "PREDICTIONS", "STATUS"]
+
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 128}
+_KEY: Final = {"anyOf": [_NAME, {"type": "integer"}]}
+_INSTANT: Final = {"type": "string", "format": "date-time", "description": "RFC 3339 with a time zone"}
+_SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
+
+_PREDICTION: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["model", "features"],
+    "properties": {
+        "model": _NAME,
+        "version": {"type": "string", "maxLength": 128},
+        "id": {**_KEY, "description": "generated where it is missing"},
+        "timestamp": {**_INSTANT, "description": "event time; the time of arrival where it is missing"},
+        "features": {"type": "object", "additionalProperties": _SCALAR, "maxProperties": 1000},
+        "prediction": _SCALAR,
+        "scores": {
+            "anyOf": [
+                {"type": "number"},
+                {"type": "object", "additionalProperties": {"type": "number"}},
+                {"type": "null"},
+            ],
+            "description": "the probability of the positive class, or one number per class",
+        },
+        "latency_ms": {"type": ["number", "null"], "minimum": 0},
+        "status": {"type": "integer", "minimum": 100, "maximum": 599, "default": 200},
+        "tags": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 128}},
+    },
+    "example": {
+        "model": "fraud",
+        "id": "42",
+        "features": {"amount": 12.5, "country": "DE"},
+        "prediction": False,
+        "scores": 0.03,
+    },
+}
+_LABEL: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["model", "id", "label"],
+    "properties": {
+        "model": _NAME,
+        "id": {**_KEY, "description": "the prediction's id"},
+        "label": {"type": ["string", "number", "boolean"]},
+        "timestamp": {**_INSTANT, "description": "when it became known; the newest label of an id holds"},
+    },
+    "example": {"model": "fraud", "id": "42", "label": True},
+}
+_REJECTED: Final = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["index", "error"],
+        "properties": {"index": {"type": "integer"}, "error": {"type": "string"}},
+    },
+}
+_TAKEN: Final = {
+    "type": "object",
+    "required": ["accepted", "rejected"],
+    "properties": {"accepted": {"type": "integer"}, "rejected": _REJECTED},
+}
+_REFUSED: Final = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+
+
+def _answers(taken: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    refused = {"content": {"application/json": {"schema": _REFUSED}}}
+    return {
+        202: {"description": "On disk; delivered soon.", "content": {"application/json": {"schema": taken}}},
+        400: {"description": "Nothing could be read or accepted.", **refused},
+        401: {"description": "No valid token.", **refused},
+        403: {"description": "The token may not do this.", **refused},
+        408: {"description": "The body did not arrive in time.", **refused},
+        413: {"description": "Too large: send it in parts.", **refused},
+        415: {"description": "Content type or encoding not supported.", **refused},
+        503: {"description": "The spool is full: try again after `Retry-After` seconds.", **refused},
+    }
+
+
+def _document(summary: str, record: dict[str, Any]) -> dict[str, Any]:
+    one_or_many = {"anyOf": [record, {"type": "array", "items": record}]}
+    return {
+        "summary": summary,
+        "responses": _answers(_TAKEN),
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "description": "One object, an array, or one object per line; gzip is allowed.",
+                "content": {
+                    "application/json": {"schema": one_or_many},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
+            }
+        },
+    }
+
+
+PREDICTIONS: Final = _document("Log predictions", _PREDICTION)
+LABELS: Final = _document("Tell what turned out to be true", _LABEL)
+BATCH: Final[dict[str, Any]] = {
+    "summary": "Take a batch from another collector, once per id",
+    "responses": _answers(
+        {
+            "type": "object",
+            "required": ["accepted", "new"],
+            "properties": {"accepted": {"type": "integer"}, "new": {"type": "boolean"}},
+        }
+    ),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/msgpack": {"schema": {"type": "string", "format": "binary"}},
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["id", "source"],
+                        "properties": {
+                            "id": {"type": "string", "minLength": 1, "maxLength": 200},
+                            "source": {"type": "string"},
+                            "predictions": {"type": "array", "items": _PREDICTION},
+                            "labels": {"type": "array", "items": _LABEL},
+                        },
+                    }
+                },
+            },
+        }
+    },
+}
+STATUS: Final[dict[str, Any]] = {
+    "summary": "How many records were accepted, are delivered, still wait, were set aside",
+}

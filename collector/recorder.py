@@ -1,0 +1,200 @@
+"""The second process of a sidecar: ring → records → spool → database; and the API. `python -m collector.recorder`.
+
+It runs without the database, and outlives the forwarder only as long as it takes to empty the ring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from collector.app import ForwarderCounters, sidecar_app
+from collector.capture import Capture
+from collector.delivery import Delivery
+from collector.formats import Mapping
+from collector.handover import Options, Report, command, environment, read_options
+from collector.ingest import Ingest
+from collector.ring import Ring
+from collector.ring_reader import RingReader
+from collector.sinks import DatabaseSink, HttpSink, Sink
+from collector.spool import Spool
+from collector.store import shapes_of
+from remora.config import Config, load
+from remora.config.models import Capture as CaptureSettings
+from remora.database import connect
+from remora.errors import UserError
+from remora.security import Guard
+from remora.telemetry import REGISTRY, configure_logging, get_logger
+
+__all__ = ["Options", "Recorder", "capture_of", "command", "environment", "main"]
+
+log = get_logger("recorder")
+
+_WATCH_SECONDS = 0.2
+_RING_SECONDS = 20.0
+
+
+def utc_now() -> datetime:
+    """The recorder's clock; the outermost place where time is asked for."""
+    return datetime.now(UTC)
+
+
+def capture_of(model: str, version: str, settings: CaptureSettings) -> Capture:
+    """How a model's traffic is read, from `models.<name>.capture`."""
+    mapping = Mapping(
+        rows=settings.rows,
+        features=settings.features,
+        answers=settings.answers,
+        prediction=settings.prediction,
+        scores=settings.scores,
+        version=settings.version,
+    )
+    return Capture(model, version, mapping, settings.trust_timestamp)
+
+
+def _sink(options: Options, config: Config) -> Sink:
+    if options.database is not None:
+        return DatabaseSink(connect(options.database), shapes_of(config), utc_now)
+    if options.forward is not None:
+        return HttpSink(options.forward, options.forward_token)
+    raise UserError("give either --database URL or --forward URL: where shall the records go?")
+
+
+class Recorder:
+    """All stages of one recorder, started and ended in order."""
+
+    def __init__(self, options: Options, config: Config) -> None:
+        self.options = options
+        self._sink = _sink(options, config)
+        self._spool = Spool(Path(options.spool), options.spool_bytes)
+        self._ring = Ring.attach(Path(options.spool))
+        settings = config.model(options.model).capture
+        self._reader = RingReader(
+            self._ring, self._spool, capture_of(options.model, options.version, settings)
+        )
+        self.ingest = Ingest(self._spool, utc_now, ring_pending=lambda: self._reader.pending)
+        self._delivery = Delivery(
+            self._spool,
+            self._sink,
+            source=f"{options.model}@{socket.gethostname()}",
+            rows=config.delivery.batch_rows,
+            interval=config.delivery.interval.total_seconds(),
+        )
+        REGISTRY.register(ForwarderCounters(self._ring.counters))
+
+    def start(self) -> None:
+        """Begin to read and to deliver."""
+        self._reader.start()
+        self._delivery.start()
+
+    def stop(self) -> None:
+        """Empty the ring into the spool, and the spool as far as the time allows; the rest waits for the next start."""
+        emptied = self._reader.drain(_RING_SECONDS)
+        delivered = self._delivery.drain(self.options.drain_seconds)
+        log.info(
+            "recorder_stopped", ring_emptied=emptied, all_delivered=delivered, pending=self._spool.pending
+        )
+        self._spool.close()
+        self._sink.close()
+        self._ring.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: ours empty the ring and the spool before the process ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _sockets(options: Options) -> list[socket.socket]:
+    sockets = []
+    if options.socket is not None:
+        path = Path(options.socket)
+        path.unlink(missing_ok=True)
+        local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        local.bind(str(path))
+        path.chmod(0o600)
+        sockets.append(local)
+    if options.api_host:
+        family = socket.AF_INET6 if ":" in options.api_host else socket.AF_INET
+        public = socket.socket(family, socket.SOCK_STREAM)
+        public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            public.bind((options.api_host, options.api_port))
+        except OSError as error:
+            where = f"{options.api_host}:{options.api_port}"
+            why = os.strerror(error.errno or 0)
+            raise UserError(f"cannot listen on {where}: {why}: choose another --api") from None
+        sockets.append(public)
+    return sockets
+
+
+async def _serve(recorder: Recorder, sockets: list[socket.socket]) -> None:
+    """Answer until a signal comes or the forwarder is gone."""
+    app = sidecar_app(recorder.ingest, Guard(recorder.options.token, None))
+    settings = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=512,
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    server = _Server(settings)
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        server.should_exit = True
+
+    loop.add_signal_handler(signal.SIGTERM, leave)
+    watch = asyncio.create_task(_watch(recorder.options.parent, server))
+    public = next((s.getsockname() for s in sockets if s.family != socket.AF_UNIX), None)
+    _report(Report(ready=True, api=f"{public[0]}:{public[1]}" if public else ""))
+    await server.serve(sockets)
+    watch.cancel()
+
+
+async def _watch(parent: int, server: uvicorn.Server) -> None:
+    while parent in {0, os.getppid()}:  # noqa: ASYNC110  (nothing tells a child of its parent's end)
+        await asyncio.sleep(_WATCH_SECONDS)
+    log.warning("forwarder_gone", what="emptying the ring, then ending")
+    server.should_exit = True
+
+
+def _report(report: Report) -> None:
+    """Tell the forwarder; it may be gone already."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Run until told to stop; 2 is a mistake that a person must mend, 0 a clean end."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the forwarder says when to stop
+    configure_logging()
+    options = read_options()
+    try:
+        sockets = _sockets(options)
+        recorder = Recorder(options, load(Path(options.config) if options.config else None))
+    except UserError as error:
+        _report(Report(error=str(error)))
+        return 2
+    recorder.start()
+    try:
+        asyncio.run(_serve(recorder, sockets))
+    finally:
+        recorder.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The thread that carries exchanges from the ring into the spool: read, parse, fsync, release."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import msgspec
+
+from collector import metrics
+from collector.capture import Capture, status_of
+from collector.errors import SpoolError
+from collector.exchange import Exchange, decode
+from collector.ring import Ring
+from collector.spool import Spool, encode_record
+from collector.spool_file import Entry
+from remora.telemetry import get_logger
+
+__all__ = ["RingReader"]
+
+log = get_logger("recorder")
+
+_EXCHANGES = 256
+_ROWS = 5000
+_IDLE_SECONDS = 0.02
+_RETRY_SECONDS = 0.5
+
+
+class RingReader:
+    """Goes on where the spool says that the last reader of this ring stopped."""
+
+    def __init__(self, ring: Ring, spool: Spool, capture: Capture) -> None:
+        self._ring = ring
+        self._spool = spool
+        self._capture = capture
+        known = spool.ring
+        if known is not None and known[0] == ring.id:
+            self._position, self._read = known[1], known[2]
+        else:
+            self._position, self._read = ring.tail, 0
+        self._position = max(self._position, ring.tail)
+        ring.release(self._position)
+        self._until: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ring", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Exchanges that lie in the ring and are not in the spool yet."""
+        if self._position >= self._ring.head:
+            return 0
+        return max(1, self._ring.counters()["captured"] - self._read)
+
+    def step(self) -> bool:
+        """Carry what is there, within bounds; False when nothing was. Raises SpoolError, and then nothing moved."""
+        entries: list[Entry] = []
+        position, count = self._position, 0
+        for payload, after in self._ring.read(self._position, _EXCHANGES):
+            entries += self._entries(payload)
+            position, count = after, count + 1
+            if len(entries) >= _ROWS:
+                break
+        if not count:
+            return False
+        read = self._read + count
+        if position == self._ring.head:  # nothing waits: whatever a damaged record cost is settled here
+            read = self._ring.counters()["captured"]
+        self._spool.put(entries, ring=(self._ring.id, position, read)).result()
+        self._position, self._read = position, read
+        self._ring.release(position)
+        return True
+
+    def _entries(self, payload: bytes) -> list[Entry]:
+        try:
+            exchange = decode(payload)
+        except msgspec.MsgspecError:
+            metrics.CAPTURE_UNREADABLE.labels("ring_record").inc()
+            return []
+        try:
+            return [encode_record(row) for row in self._capture.rows(exchange)]
+        except Exception:
+            metrics.FAULTS.labels("capture").inc()
+            log.exception("capture_fault", exchange=exchange.id)
+            return self._unread(exchange)
+
+    def _unread(self, exchange: Exchange) -> list[Entry]:
+        started = datetime.fromtimestamp(exchange.started, UTC)
+        return [encode_record(self._capture.unread(exchange, status_of(exchange), started, "fault"))]
+
+    def _run(self) -> None:
+        while not self._done():
+            try:
+                wait = 0.0 if self.step() else _IDLE_SECONDS
+            except SpoolError as error:
+                log.warning("ring_waits", reason=str(error), exchanges=self.pending)
+                wait = _RETRY_SECONDS
+                if self._stop.is_set():
+                    return  # it stays in the ring for the next recorder
+            if wait and not self._stop.is_set():
+                self._stop.wait(wait)
+
+    def _done(self) -> bool:
+        return self._until is not None and self._position >= self._until
+
+    def drain(self, seconds: float) -> bool:
+        """Carry what lies in the ring now, then end; False when that took too long."""
+        self._until = self._ring.head
+        self._stop.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()

@@ -1,0 +1,136 @@
+"""`remora sidecar`: the forwarder in this process, the recorder in another. Imports stay few, for memory's sake."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from collector.handover import Captured, Options, describe_command
+from collector.proxy import ProxyOptions, parse_upstream, serve
+from collector.ring import Ring
+from collector.supervisor import Supervisor
+from remora.errors import UserError
+from remora.settings import SidecarSettings
+from remora.telemetry import configure_logging, get_logger
+
+__all__ = ["main", "run"]
+
+log = get_logger("sidecar")
+
+_SOCKET = "api.sock"
+_STOP_SECONDS = 30.0
+
+
+def main(settings: SidecarSettings) -> None:
+    """Run until SIGTERM or Ctrl-C. Raises UserError for what the person at the keyboard can mend."""
+    import uvloop  # noqa: PLC0415  (not on every platform; the tests run on plain asyncio, too)
+
+    configure_logging()
+    uvloop.run(run(settings))
+
+
+async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] | None = None) -> None:
+    """Forward and record until a signal comes. `on_listening` is told the proxy's port."""
+    captured = await _captured(settings)
+    with tempfile.TemporaryDirectory(prefix="remora-") as folder:  # short: a socket's path has 107 characters
+        api_socket = None if settings.api else Path(folder) / _SOCKET
+        options = _proxy_options(settings, captured, api_socket)
+        ring = Ring.create_or_open(settings.spool)
+        try:
+            await _run(settings, options, ring, on_listening)
+        finally:
+            ring.close()
+
+
+async def _run(
+    settings: SidecarSettings, options: ProxyOptions, ring: Ring, on_listening: Callable[[int], None] | None
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    supervisor = Supervisor(_recorder_options(settings, options.api_socket))
+    recording = asyncio.create_task(supervisor.run())
+    recording.add_done_callback(
+        lambda _: stop.set()
+    )  # it ends early only for a mistake that a person must mend
+    ready = asyncio.create_task(_announce(settings, supervisor))
+
+    def listening(port: int) -> None:
+        log.info("sidecar_listening", address=f"{settings.listen.host}:{port}", upstream=settings.upstream)
+        if on_listening is not None:
+            on_listening(port)
+
+    try:
+        await serve(options, ring, stop, on_listening=listening)
+    finally:
+        ready.cancel()
+        if not recording.done():
+            await supervisor.stop(_STOP_SECONDS)
+            with contextlib.suppress(UserError):
+                await recording
+    if recording.done() and (error := recording.exception()) is not None:
+        raise error
+    log.info("sidecar_stopped")
+
+
+async def _announce(settings: SidecarSettings, supervisor: Supervisor) -> None:
+    report = await supervisor.ready
+    where = report.api or f"{settings.listen} below /remora/"
+    log.info("recorder_ready", api=where, model=settings.model)
+
+
+async def _captured(settings: SidecarSettings) -> Captured:
+    """What remora.yaml says about capturing. Raises UserError with every mistake in it."""
+    if settings.config is None:
+        return Captured()
+    process = await asyncio.create_subprocess_exec(
+        *describe_command(str(settings.config), settings.model), stdout=asyncio.subprocess.PIPE
+    )
+    line, _ = await process.communicate()
+    try:
+        captured = msgspec.json.decode(line, type=Captured)
+    except msgspec.MsgspecError:
+        raise UserError(f"{settings.config} could not be read") from None
+    if captured.error:
+        raise UserError(captured.error)
+    return captured
+
+
+def _proxy_options(settings: SidecarSettings, captured: Captured, api_socket: Path | None) -> ProxyOptions:
+    host, port = parse_upstream(settings.upstream)
+    return ProxyOptions(
+        listen_host=settings.listen.host,
+        listen_port=settings.listen.port,
+        upstream_host=host,
+        upstream_port=port,
+        api_socket=api_socket,
+        id_header=captured.id_header,
+        capture_paths=tuple(captured.paths) or ("/",),
+        capture_limit=captured.max_body,
+    )
+
+
+def _recorder_options(settings: SidecarSettings, api_socket: Path | None) -> Options:
+    return Options(
+        model=settings.model,
+        version=settings.version,
+        spool=str(settings.spool.resolve()),
+        spool_bytes=settings.spool_bytes,
+        database=settings.database,
+        forward=settings.forward,
+        config=str(settings.config) if settings.config else None,
+        socket=str(api_socket) if api_socket else None,
+        api_host=settings.api.host if settings.api else "",
+        api_port=settings.api.port if settings.api else 0,
+        token=settings.token,
+        forward_token=settings.forward_token,
+        parent=os.getpid(),
+    )

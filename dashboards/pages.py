@@ -85,6 +85,7 @@ def model(asked: Asked, name: str) -> Page:
     period, happened = _around(asked, seen)
     marks = model_view.marks_of(happened["fired"], happened["versions"], happened["retrains"], period)
     newest = findings.newest(connection, _WHOLE, name)
+    series = findings.series(connection, _WHOLE, period, name)
     open_alerts = [row for row in models.open_alerts(connection) if row.model == name]
     heat, ends = model_view.heat(findings.of_features(connection, name, ("psi",), period))
     heads, table = model_view.versions_table(
@@ -94,8 +95,8 @@ def model(asked: Asked, name: str) -> Page:
     return asked.page(
         model=seen, period=period, states=overview_view.state_of(open_alerts, newest),
         in_service=overview_view.in_service(happened["versions"], seen.last_seen, size),
-        tiles=model_view.tiles(newest), heat=heat, heat_ends=ends, version_heads=heads, version_rows=table,
-        groups=model_view.charts(findings.series(connection, _WHOLE, period, name), marks),
+        tiles=model_view.tiles(newest, series), heat=heat, heat_ends=ends, version_heads=heads, version_rows=table,
+        groups=model_view.charts(series, marks),
         judged=models.judged_until(connection, name), retrains=happened["retrains"],
         alerts=response.alert_list(connection, model=name, limit=20),
         incidents=response.incident_list(connection, model=name, limit=20),
@@ -119,7 +120,8 @@ def feature(asked: Asked, name: str, feature_name: str) -> Page:
         judged = findings.one(connection, name, "psi", feature_name, chosen.window_end)
         comparison = _compare(asked, name, feature_name, reference, chosen)
     position = psi.index(chosen) if chosen is not None else 0
-    marks = model_view.marks_of(happened["fired"], happened["versions"], happened["retrains"], period)
+    about_it = [row for row in happened["fired"] if row.labels.get("feature") in {None, feature_name}]
+    marks = model_view.marks_of(about_it, happened["versions"], happened["retrains"], period)
     return asked.page(
         model=seen, feature=feature_name, period=period, reference=reference, comparison=comparison,
         charts=feature_view.charts(rows, marks), chosen=chosen, judged=judged,

@@ -34,7 +34,7 @@ def sparkline(
     last = next(point for point in reversed(points) if point is not None)
     parts.append(f'<circle class="last" cx="{last[0]:.1f}" cy="{last[1]:.1f}" r="2.2"/>')
     return Markup(  # noqa: S704 - numbers of our own and an escaped label
-        f'<svg class="spark" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+        f'<svg class="spark" viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMid" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
 
 

@@ -61,8 +61,8 @@ def judged_until(connection: sa.Connection, name: str | None = None) -> dict[tup
             .correlate(models)
             .scalar_subquery()
         )
-        query = sa.select(job_runs.c.model, job_runs.c.window_end).join(
-            models,
+        query = sa.select(job_runs.c.model, job_runs.c.window_end).select_from(models).join(
+            job_runs,
             (job_runs.c.job == job) & (job_runs.c.model == models.c.name) & (job_runs.c.window_start == newest),
         )
         if name is not None:

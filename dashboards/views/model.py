@@ -12,7 +12,7 @@ from markupsafe import Markup
 from dashboards.charts import Figure, Line, Mark, Marks, Span, time_figure
 from dashboards.periods import Period
 from dashboards.sparklines import sparkline, strip
-from dashboards.words import day_or_minute, title_of
+from dashboards.words import VERDICTS, day_or_minute, title_of
 from remora.catalogue import METRICS, show
 
 __all__ = ["CHARTS", "Chart", "HeatRow", "Tile", "charts", "evidence", "heat", "marks_of", "tiles", "versions_table"]
@@ -94,7 +94,7 @@ def _chart(metric: str, by_metric: dict[str, list[Any]], marks: dict[str, Marks]
     ]
     if not lines:
         return None
-    main = next((name for name in ("latency_p95", metric) if name in by_metric), names[0])
+    main = "latency_p95" if metric == "latency" and "latency_p95" in by_metric else names[0]
     spans = [span for name in names for span in marks.get(name, Marks()).spans]
     figure = time_figure(main, lines, Marks(spans, marks[""].versions, marks[""].retrains))
     title = "Latency" if metric == "latency" else title_of(metric)
@@ -130,19 +130,23 @@ def describe(metric: str, rows: Sequence[Any]) -> str:
     return "; ".join(parts)
 
 
-def tiles(newest: Sequence[Any]) -> list[Tile]:
-    """The newest window's value of each metric that is of no feature."""
+def tiles(newest: Sequence[Any], series: Sequence[Any]) -> list[Tile]:
+    """The newest value of each metric that is of no feature; metrics that never had one are left out."""
     order = list(METRICS)
     rows = sorted((row for row in newest if row.feature == ""), key=lambda row: order.index(row.metric))
-    return [
-        Tile(title_of(row.metric), show(row.metric, row.value), _tile_note(row), row.verdict)
-        for row in rows
-        if not (row.value is None and row.verdict == "could_not_compute")
-    ]
+    last_known = {row.metric: row for row in series if row.value is not None}
+    shown = []
+    for row in rows:
+        known = row if row.value is not None else last_known.get(row.metric)
+        if known is not None:
+            shown.append(Tile(title_of(row.metric), show(row.metric, known.value), _tile_note(row, known), row.verdict))
+    return shown
 
 
-def _tile_note(row: Any) -> str:
-    if row.value is None or row.verdict not in {"ok", "alarm"}:
+def _tile_note(row: Any, known: Any) -> str:
+    if row.value is None:
+        return f"in {day_or_minute(known.window_start)}; newest window {VERDICTS.get(row.verdict, row.verdict)}"
+    if row.verdict not in {"ok", "alarm"}:
         return str(row.reason)
     if row.threshold is not None:
         return f"threshold {show(row.metric, row.threshold)}"
@@ -165,8 +169,8 @@ def heat(rows: Sequence[Any]) -> tuple[list[HeatRow], list[str]]:
 
 def _severity(rows: Sequence[Any]) -> tuple[bool, float, float]:
     known = [row.value for row in rows if row.value is not None]
-    newest = rows[-1]
-    return newest.verdict == "alarm", newest.value or 0.0, max(known, default=0.0)
+    newest, threshold = rows[-1], next((row.threshold for row in reversed(rows) if row.threshold), 1.0)
+    return newest.verdict == "alarm", max(known, default=0.0) / threshold, newest.value or 0.0
 
 
 def _heat_row(feature: str, rows: Sequence[Any], column: dict[datetime, int]) -> HeatRow:

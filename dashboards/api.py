@@ -61,10 +61,14 @@ def _models(routes: APIRouter, database: Database) -> None:
     def list_findings(  # noqa: PLR0913, PLR0917 - the filters of the query string
         model: str,
         metric: str | None = None,
-        feature: Annotated[str | None, Query(description="'' asks for metrics that are of no feature")] = None,
+        feature: Annotated[
+            str | None, Query(description="'' asks for metrics that are of no feature")
+        ] = None,
         segment: Annotated[str | None, Query(description="'' is the whole traffic")] = None,
         version: Annotated[str | None, Query(description="'' is all versions together")] = None,
-        from_: Annotated[str | None, Query(alias="from", description="windows that start here or later")] = None,
+        from_: Annotated[
+            str | None, Query(alias="from", description="windows that start here or later")
+        ] = None,
         to: Annotated[str | None, Query(description="windows that end here or before")] = None,
         limit: Limit = 1000,
     ) -> list[Any]:
@@ -85,7 +89,7 @@ def _all_models(connection: Any) -> list[schemas.Model]:
     open_alerts: dict[str, dict[str, int]] = {}
     for row in models.open_alerts(connection):
         counts = open_alerts.setdefault(row.model, {"pending": 0, "firing": 0})
-        counts[row.state] += row[4]
+        counts[row.state] += row.number
     order = list(METRICS)
     return [
         schemas.Model(
@@ -104,7 +108,9 @@ def _responses(routes: APIRouter, database: Database) -> None:
         """Alerts: firing first, then the newest. `state` is one or several of pending, firing, resolved."""
         states = _states(state, ALERT_STATES)
         with database.read() as connection:
-            return rows_of(schemas.Alert, response.alert_list(connection, states=states, model=model, limit=limit))
+            return rows_of(
+                schemas.Alert, response.alert_list(connection, states=states, model=model, limit=limit)
+            )
 
     @routes.get("/deliveries", response_model=list[schemas.Delivery])
     def list_deliveries(state: str | None = None, limit: Limit = 200) -> list[Any]:
@@ -194,7 +200,9 @@ def _states(state: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def _period(start: str | None, end: str | None) -> tuple[Any, Any]:
     try:
-        first, last = (parse_instant(text, name) if text else None for text, name in ((start, "from"), (end, "to")))
+        first, last = (
+            parse_instant(text, name) if text else None for text, name in ((start, "from"), (end, "to"))
+        )
     except BadRequestError as error:
         raise HTTPException(400, str(error)) from None
     if first and last and first >= last:

@@ -92,7 +92,8 @@ def _interval(rows: Sequence[Any]) -> list[dict[str, Any]]:
     edge = {"type": "scatter", "mode": "lines", "x": _times(known), "line": {"width": 0}, "hoverinfo": "skip"}
     return [
         edge | {"y": [row.low for row in known], "showlegend": False, "name": "low"},
-        edge | {"y": [row.high for row in known], "fill": "tonexty", "fillcolor": "--band", "name": "interval"},
+        edge
+        | {"y": [row.high for row in known], "fill": "tonexty", "fillcolor": "--band", "name": "interval"},
     ]
 
 
@@ -106,7 +107,9 @@ def _alarms(line: Line, unit: str) -> list[dict[str, Any]]:
     }]  # fmt: skip
 
 
-def _level(rows: Sequence[Any], column: str, name: str, dash: str, colour: str, unit: str) -> list[dict[str, Any]]:  # noqa: PLR0913, PLR0917 - a table of its two uses
+def _level(
+    rows: Sequence[Any], column: str, name: str, dash: str, colour: str, unit: str
+) -> list[dict[str, Any]]:
     values = [getattr(row, column) for row in rows]
     if all(value is None for value in values):
         return []

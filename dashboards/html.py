@@ -28,7 +28,11 @@ REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-cache"}
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
 
 
 @cache
@@ -38,14 +42,25 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= words.FILTERS | {"chart_json": chart_json}
-    environment.globals |= {"link": words.link, "since": words.since, "window": words.window, "release": __version__}
+    environment.globals |= {
+        "link": words.link,
+        "since": words.since,
+        "window": words.window,
+        "release": __version__,
+    }
     return environment
 
 
 def chart_json(value: Any) -> Markup:
     """JSON for a script element of a data type: nothing in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+    for sign, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(sign, code)
     return Markup(text)  # noqa: S704 - escaped above
 

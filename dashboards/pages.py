@@ -20,7 +20,18 @@ from remora.config import Config
 from remora.errors import RemoraError
 from remora.summaries import Summary, decode
 
-__all__ = ["Asked", "alerts", "deliveries", "feature", "incident", "incidents", "model", "overview", "report", "reports"]
+__all__ = [
+    "Asked",
+    "alerts",
+    "deliveries",
+    "feature",
+    "incident",
+    "incidents",
+    "model",
+    "overview",
+    "report",
+    "reports",
+]
 
 _OVERVIEW_WINDOWS = 120
 _MODEL_WINDOWS = 400
@@ -42,7 +53,11 @@ class Asked:
         return parse_period(self.query, newest=newest, recent=recent)
 
     def page(self, **more: Any) -> Page:
-        return {"now": self.now, "presets": list(PRESETS), "replay": self.config.schedule.clock == "replay"} | more
+        return {
+            "now": self.now,
+            "presets": list(PRESETS),
+            "replay": self.config.schedule.clock == "replay",
+        } | more
 
 
 def overview(asked: Asked) -> Page:
@@ -76,7 +91,11 @@ def _around(asked: Asked, seen: Any) -> tuple[Period, dict[str, Any]]:
     period = Period(max(period.start, seen.first_seen - size), period.end, period.choice)
     versions = models.versions_of(asked.connection, seen.name)
     fired = response.fired_between(asked.connection, seen.name, period)
-    return period, {"versions": versions, "fired": fired, "retrains": response.retrains(asked.connection, seen.name)}
+    return period, {
+        "versions": versions,
+        "fired": fired,
+        "retrains": response.retrains(asked.connection, seen.name),
+    }
 
 
 def model(asked: Asked, name: str) -> Page:
@@ -196,8 +215,12 @@ def _evidence(asked: Asked, found: Any, alerts_of: Any) -> list[Any]:
     end = min(asked.now, (found.resolved_at or asked.now) + 3 * size)
     period = Period(found.opened_at - 30 * size, max(end, found.opened_at + size), "custom")
     metrics = sorted({str(row.labels.get("metric", "")) for row in alerts_of} & set(METRICS))[:6]
-    marks = model_view.marks_of(alerts_of, [], [], period) if all(row.fired_at for row in alerts_of) else {"": model_view.Marks()}
-    rows = list(findings.series(asked.connection, [m for m in metrics if not METRICS[m].per_feature], period, found.model))
+    marks = model_view.marks_of([row for row in alerts_of if row.fired_at], [], [], period)
+    rows = list(
+        findings.series(
+            asked.connection, [m for m in metrics if not METRICS[m].per_feature], period, found.model
+        )
+    )
     features = {str(row.labels["feature"]) for row in alerts_of if row.labels.get("feature")}
     for name in sorted(features)[:4]:
         wanted = [metric for metric in metrics if METRICS[metric].per_feature]
@@ -218,7 +241,9 @@ def deliveries(asked: Asked) -> Page:
 
 def reports(asked: Asked) -> Page:
     """Every Evidently report."""
-    return asked.page(reports=response.report_list(asked.connection, asked.query.get("model") or None, limit=300))
+    return asked.page(
+        reports=response.report_list(asked.connection, asked.query.get("model") or None, limit=300)
+    )
 
 
 def report(asked: Asked, report_id: str) -> Page:

@@ -1,6 +1,6 @@
 """What Prometheus scrapes: the process's own metrics, and gauges read from the database at each scrape.
 
-The number of series is bounded: models × metrics, the 50 worst features of a model, rules that are not resolved.
+The number of series is bounded: models times metrics, the 50 worst features of a model, rules that are not resolved.
 """
 
 from __future__ import annotations
@@ -100,10 +100,12 @@ def _predictions(connection: sa.Connection) -> Metric:
 
 def _alerts(connection: sa.Connection) -> Metric:
     family = GaugeMetricFamily(
-        "remora_alerts", "Alerts that are pending or firing.", labels=["model", "alertname", "severity", "state"]
+        "remora_alerts",
+        "Alerts that are pending or firing.",
+        labels=["model", "alertname", "severity", "state"],
     )
-    for model, rule, severity, state, count in models.open_alerts(connection):
-        family.add_metric([model, rule, severity, state], count)
+    for row in models.open_alerts(connection):
+        family.add_metric([row.model, row.rule, row.severity, row.state], row.number)
     return family
 
 
@@ -119,7 +121,9 @@ def _judged(connection: sa.Connection) -> Metric:
 
 def _last_seen(connection: sa.Connection) -> Metric:
     family = GaugeMetricFamily(
-        "remora_model_last_seen_timestamp_seconds", "Event time of a model's newest prediction.", labels=["model"]
+        "remora_model_last_seen_timestamp_seconds",
+        "Event time of a model's newest prediction.",
+        labels=["model"],
     )
     for row in models.models_seen(connection):
         family.add_metric([row.name], row.last_seen.timestamp())

@@ -59,7 +59,9 @@ class Child:
         self.close()
         # A home of its own: nothing is read from or written to the user's.
         self._home = tempfile.TemporaryDirectory(prefix="remora-report-")
-        environment = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
+        environment = {
+            name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ
+        }
         environment |= QUIET | {"HOME": self._home.name, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
                                 "XDG_CONFIG_HOME": self._home.name}  # fmt: skip
         self._process = subprocess.Popen(  # noqa: S603 - our own module

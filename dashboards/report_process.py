@@ -44,8 +44,8 @@ def _refuse_network() -> None:
         msg = "a report must not open a connection"
         raise OSError(msg)
 
-    socket.socket.connect = refused  # type: ignore[method-assign,assignment]
-    socket.socket.connect_ex = refused  # type: ignore[method-assign,assignment]
+    for name in ("connect", "connect_ex"):
+        setattr(socket.socket, name, refused)
 
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _calm() -> Iterator[None]:
 
 
 def _kinds(frames: list[Any], kind: str) -> dict[str, str]:
-    """numeric or categorical for each column that has values on both sides; classes are categories."""
+    """Numeric or categorical for each column that has values on both sides; classes are categories."""
     import pandas as pd  # noqa: PLC0415
 
     found = {}
@@ -100,7 +100,8 @@ def _kinds(frames: list[Any], kind: str) -> dict[str, str]:
         if any(series.empty for series in both):
             continue
         numeric = all(
-            pd.api.types.is_numeric_dtype(series.infer_objects()) and not pd.api.types.is_bool_dtype(series.infer_objects())
+            pd.api.types.is_numeric_dtype(series.infer_objects())
+            and not pd.api.types.is_bool_dtype(series.infer_objects())
             for series in both
         )
         if name in {_PREDICTION, _LABEL} and kind != "regression":

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from prometheus_client import Counter
 
 from dashboards.errors import ReportError
@@ -27,7 +26,9 @@ __all__ = ["MAX_PER_RULE", "ReportWorker", "sample_of"]
 
 log = get_logger("reports")
 
-MAX_PER_RULE = 6  # reports of one rule and model within _PERIOD of event time; a flood of alarms needs no more
+MAX_PER_RULE = (
+    6  # reports of one rule and model within _PERIOD of event time; a flood of alarms needs no more
+)
 _PERIOD = timedelta(days=30)
 _LOOK_BACK = timedelta(days=60)  # business time; older alarms were seen long ago
 _TIMEOUT_SECONDS = 120.0
@@ -40,13 +41,17 @@ _MADE = Counter("remora_reports", "Evidently reports by outcome.", ["outcome"], 
 class ReportWorker:
     """Finds alerts that want a report, queues one per window, and makes one report per call."""
 
-    def __init__(self, database: Database, folder: Path, config: Config, *, timeout: float = _TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, database: Database, folder: Path, config: Config, *, timeout: float = _TIMEOUT_SECONDS
+    ) -> None:
         self.database = database
         self.folder = folder
         self.config = config
         self.timeout = timeout
         self.child = Child(_MEMORY)
-        self._declined: set[str] = set()  # alerts that get no report; asked again after a restart, with the same answer
+        self._declined: set[str] = (
+            set()
+        )  # alerts that get no report; asked again after a restart, with the same answer
 
     def run_once(self, now: datetime, wall: datetime) -> int:
         """Queue what fired until `now` (business time) and make at most one report; how many were made or failed."""
@@ -147,7 +152,4 @@ def _flat(row: Any, positive: str) -> dict[str, Any]:
     score = row.scores
     if isinstance(score, dict):
         score = score.get(positive)
-    flat: dict[str, Any] = dict(row.features)
-    for name, value in (("prediction", row.prediction), ("score", score), ("label", row.label)):
-        flat[name] = value
-    return msgspec.to_builtins(flat)  # type: ignore[no-any-return]
+    return row.features | {"prediction": row.prediction, "score": score, "label": row.label}  # type: ignore[no-any-return]

@@ -52,7 +52,7 @@ def _thin(values: Sequence[Value], alarms: Sequence[bool], most: int) -> list[tu
             kept.append((None, False))
             continue
         middle = sum(present) / len(present)
-        kept.append((max(present, key=lambda value: abs(value - middle)), any(alarm for _, alarm in group)))  # noqa: B023
+        kept.append((max(present, key=lambda value: abs(value - middle)), any(alarm for _, alarm in group)))
     return kept
 
 

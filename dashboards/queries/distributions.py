@@ -15,7 +15,7 @@ __all__ = ["reference_column", "window_summary"]
 _MAX_ROWS = 50_000  # minutes of a month; summaries that are compacted are far fewer
 
 
-def reference_column(connection: sa.Connection, model: str, column: str) -> sa.Row[Any] | None:
+def reference_column(connection: sa.Connection, model: str, column: str) -> Any | None:
     """The active reference of all versions, or the newest active one: bins, kind, bytes and where it came from."""
     query = (
         sa.select(

@@ -20,7 +20,7 @@ __all__ = [
 MAX_FINDINGS = 10_000
 _MAX_SERIES = 60_000  # a year of hourly windows of seven metrics
 
-Rows = Sequence[sa.Row[Any]]
+Rows = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def _whole(query: sa.Select[Any], version: str = "") -> sa.Select[Any]:
 
 def newest(connection: sa.Connection, metrics: Sequence[str], model: str | None = None) -> Rows:
     """The newest window's findings of each (model, metric), all versions together; one row per feature."""
-    wanted = sa.union_all(*(sa.select(sa.literal(metric).label("metric")) for metric in metrics)).subquery("wanted")
+    wanted = sa.union_all(*(sa.select(sa.literal(metric).label("metric")) for metric in metrics)).subquery(
+        "wanted"
+    )
     last = (
         sa.select(sa.func.max(findings.c.window_end))
         .where(findings.c.model == models.c.name, findings.c.metric == wanted.c.metric)
@@ -145,7 +147,7 @@ def predictions_judged(connection: sa.Connection) -> Rows:
     return connection.execute(query.group_by(findings.c.model).limit(500)).all()
 
 
-def one(connection: sa.Connection, model: str, metric: str, feature: str, window_end: datetime) -> sa.Row[Any] | None:
+def one(connection: sa.Connection, model: str, metric: str, feature: str, window_end: datetime) -> Any | None:
     """One window's finding with its reason, or None."""
     query = sa.select(findings).where(
         findings.c.model == model, findings.c.metric == metric, findings.c.feature == feature,

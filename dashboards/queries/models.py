@@ -11,12 +11,20 @@ import sqlalchemy as sa
 from remora.catalogue import JOBS
 from remora.tables import alerts, clock, job_runs, models, versions
 
-__all__ = ["business_now", "judged_until", "model", "model_names", "models_seen", "open_alerts", "versions_of"]
+__all__ = [
+    "business_now",
+    "judged_until",
+    "model",
+    "model_names",
+    "models_seen",
+    "open_alerts",
+    "versions_of",
+]
 
 MAX_MODELS = 500
 MAX_VERSIONS = 200
 
-Rows = Sequence[sa.Row[Any]]
+Rows = Sequence[Any]
 
 
 def models_seen(connection: sa.Connection) -> Rows:
@@ -24,28 +32,32 @@ def models_seen(connection: sa.Connection) -> Rows:
     return connection.execute(sa.select(models).order_by(models.c.name).limit(MAX_MODELS)).all()
 
 
-def model(connection: sa.Connection, name: str) -> sa.Row[Any] | None:
+def model(connection: sa.Connection, name: str) -> Any | None:
     """One model, or None."""
     return connection.execute(sa.select(models).where(models.c.name == name)).one_or_none()
 
 
 def model_names(connection: sa.Connection) -> list[str]:
-    return list(connection.execute(sa.select(models.c.name).order_by(models.c.name).limit(MAX_MODELS)).scalars())
+    return list(
+        connection.execute(sa.select(models.c.name).order_by(models.c.name).limit(MAX_MODELS)).scalars()
+    )
 
 
 def versions_of(connection: sa.Connection, name: str | None = None) -> Rows:
     """Versions, those seen last first; of every model where no name is given."""
-    query = sa.select(versions).order_by(versions.c.model, versions.c.last_seen.desc(), versions.c.first_seen.desc())
+    query = sa.select(versions).order_by(
+        versions.c.model, versions.c.last_seen.desc(), versions.c.first_seen.desc()
+    )
     if name is not None:
         query = query.where(versions.c.model == name)
     return connection.execute(query.limit(MAX_VERSIONS if name is not None else MAX_MODELS * 20)).all()
 
 
 def open_alerts(connection: sa.Connection) -> Rows:
-    """(model, rule, severity, state, count) of alerts that are pending or firing."""
+    """(model, rule, severity, state, number) of alerts that are pending or firing."""
     keys = (alerts.c.model, alerts.c.rule, alerts.c.severity, alerts.c.state)
     return connection.execute(
-        sa.select(*keys, sa.func.count().label("count"))
+        sa.select(*keys, sa.func.count().label("number"))
         .where(alerts.c.state != "resolved").group_by(*keys).order_by(*keys).limit(5000)
     ).all()  # fmt: skip
 
@@ -61,9 +73,15 @@ def judged_until(connection: sa.Connection, name: str | None = None) -> dict[tup
             .correlate(models)
             .scalar_subquery()
         )
-        query = sa.select(job_runs.c.model, job_runs.c.window_end).select_from(models).join(
-            job_runs,
-            (job_runs.c.job == job) & (job_runs.c.model == models.c.name) & (job_runs.c.window_start == newest),
+        query = (
+            sa.select(job_runs.c.model, job_runs.c.window_end)
+            .select_from(models)
+            .join(
+                job_runs,
+                (job_runs.c.job == job)
+                & (job_runs.c.model == models.c.name)
+                & (job_runs.c.window_start == newest),
+            )
         )
         if name is not None:
             query = query.where(models.c.name == name)
@@ -75,4 +93,7 @@ def business_now(connection: sa.Connection, *, replay: bool, wall: datetime) -> 
     """The server's business time: the wall clock, or where the replayed clock stands."""
     if not replay:
         return wall
-    return connection.execute(sa.select(clock.c.now).where(clock.c.name == "replay")).scalar_one_or_none() or wall
+    return (
+        connection.execute(sa.select(clock.c.now).where(clock.c.name == "replay")).scalar_one_or_none()
+        or wall
+    )

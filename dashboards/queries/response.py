@@ -25,7 +25,7 @@ __all__ = [
     "steps_of",
 ]  # fmt: skip
 
-Rows = Sequence[sa.Row[Any]]
+Rows = Sequence[Any]
 
 _OPEN_FIRST = {"firing": 0, "open": 0, "pending": 1, "acknowledged": 1}
 
@@ -44,7 +44,9 @@ def alert_list(
     if model is not None:
         query = query.where(alerts.c.model == model)
     newest = sa.func.coalesce(alerts.c.fired_at, alerts.c.active_at).desc()
-    return connection.execute(query.order_by(_state_rank(alerts.c.state), newest, alerts.c.id).limit(limit)).all()
+    return connection.execute(
+        query.order_by(_state_rank(alerts.c.state), newest, alerts.c.id).limit(limit)
+    ).all()
 
 
 def alerts_by_id(connection: sa.Connection, ids: Sequence[str]) -> Rows:
@@ -78,7 +80,7 @@ def incident_list(
     return connection.execute(query.order_by(*order).limit(limit)).all()
 
 
-def incident(connection: sa.Connection, incident_id: str) -> sa.Row[Any] | None:
+def incident(connection: sa.Connection, incident_id: str) -> Any | None:
     """One incident, or None."""
     return connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).one_or_none()
 
@@ -115,7 +117,9 @@ def delivery_list(
     query = sa.select(*columns)
     if states:
         query = query.where(deliveries.c.state.in_(states))
-    return connection.execute(query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)).all()
+    return connection.execute(
+        query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
+    ).all()
 
 
 def deliveries_about(connection: sa.Connection, incident_id: str, group_key: str) -> Rows:
@@ -138,7 +142,9 @@ def deliveries_by_state(connection: sa.Connection) -> dict[str, int]:
 def attempts_of(connection: sa.Connection, ids: Sequence[str]) -> Rows:
     """Attempts of these deliveries."""
     query = sa.select(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(list(ids)[:200]))
-    return connection.execute(query.order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.attempt)).all()
+    return connection.execute(
+        query.order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.attempt)
+    ).all()
 
 
 def report_list(connection: sa.Connection, model: str | None = None, limit: int = 100) -> Rows:
@@ -149,6 +155,6 @@ def report_list(connection: sa.Connection, model: str | None = None, limit: int 
     return connection.execute(query.order_by(reports.c.window_end.desc(), reports.c.id).limit(limit)).all()
 
 
-def report(connection: sa.Connection, report_id: str) -> sa.Row[Any] | None:
+def report(connection: sa.Connection, report_id: str) -> Any | None:
     """One report, or None."""
     return connection.execute(sa.select(reports).where(reports.c.id == report_id)).one_or_none()

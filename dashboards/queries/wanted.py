@@ -10,12 +10,20 @@ import sqlalchemy as sa
 
 from remora.tables import alerts, labels, predictions, reference_sets, reports
 
-__all__ = ["MAX_ROWS", "alerts_without_report", "claim", "finish", "made_since", "reference_sample", "window_rows"]
+__all__ = [
+    "MAX_ROWS",
+    "alerts_without_report",
+    "claim",
+    "finish",
+    "made_since",
+    "reference_sample",
+    "window_rows",
+]
 
 MAX_ROWS = 2000
 _SCANNED = 200_000  # ids that are read to choose rows from; a window with more is chosen from its first ones
 
-Rows = Sequence[sa.Row[Any]]
+Rows = Sequence[Any]
 
 
 def alerts_without_report(connection: sa.Connection, since: datetime) -> Rows:
@@ -25,7 +33,9 @@ def alerts_without_report(connection: sa.Connection, since: datetime) -> Rows:
         reports.c.window_start == alerts.c.window_start, reports.c.window_end == alerts.c.window_end,
     )  # fmt: skip
     other = sa.exists().where(reports.c.alert_id == alerts.c.id)
-    query = sa.select(alerts).where(alerts.c.fired_at.is_not(None), alerts.c.fired_at >= since, ~known, ~other)
+    query = sa.select(alerts).where(
+        alerts.c.fired_at.is_not(None), alerts.c.fired_at >= since, ~known, ~other
+    )
     return connection.execute(query.order_by(alerts.c.fired_at.desc(), alerts.c.id).limit(200)).all()
 
 
@@ -39,16 +49,20 @@ def made_since(connection: sa.Connection, model: str, rule: str, since: datetime
     return int(connection.execute(query).scalar_one())
 
 
-def claim(connection: sa.Connection, wall: datetime, lease: timedelta) -> sa.Row[Any] | None:
+def claim(connection: sa.Connection, wall: datetime, lease: timedelta) -> Any | None:
     """Take the oldest report that is wanted, or whose maker's lease ran out; None where there is none."""
-    free = sa.or_(reports.c.state == "wanted", (reports.c.state == "running") & (reports.c.lease_until < wall))
+    free = sa.or_(
+        reports.c.state == "wanted", (reports.c.state == "running") & (reports.c.lease_until < wall)
+    )
     found = connection.execute(
         sa.select(reports).where(free).order_by(reports.c.requested_at, reports.c.id).limit(1)
     ).first()
     if found is None:
         return None
     taken = connection.execute(
-        reports.update().where(reports.c.id == found.id, free).values(state="running", lease_until=wall + lease)
+        reports.update()
+        .where(reports.c.id == found.id, free)
+        .values(state="running", lease_until=wall + lease)
     )
     return found if taken.rowcount == 1 else None
 
@@ -84,7 +98,7 @@ def window_ids(connection: sa.Connection, model: str, window: tuple[datetime, da
 
 def window_rows(connection: sa.Connection, model: str, ids: Sequence[str]) -> Rows:
     """Features, prediction, scores and, where it is known, the label of these predictions."""
-    rows: list[sa.Row[Any]] = []
+    rows: list[Any] = []
     for start in range(0, len(ids), 500):
         query = (
             sa.select(predictions.c.features, predictions.c.prediction, predictions.c.scores, labels.c.label)

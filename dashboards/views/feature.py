@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from dashboards.charts import Figure, Line, Marks, bins_figure, time_figure
@@ -71,9 +72,15 @@ def compare(bins: Any, reference: Summary | None, current: Summary | None) -> Co
         [float(mass) / total for mass in (*masses, summary.missing)]
         for masses, summary, total in zip(pairs, (reference, current), totals, strict=True)
     ]
-    kept = [index for index, name in enumerate(names) if name not in {OTHER, MISSING} or shares[0][index] + shares[1][index] > 0]
+    kept = [
+        index
+        for index, name in enumerate(names)
+        if name not in {OTHER, MISSING} or shares[0][index] + shares[1][index] > 0
+    ]
     found = [Bin(names[index], shares[0][index], shares[1][index]) for index in kept]
-    figure = bins_figure([one.name for one in found], [one.reference for one in found], [one.current for one in found])
+    figure = bins_figure(
+        [one.name for one in found], [one.reference for one in found], [one.current for one in found]
+    )
     return Comparison(found, figure, *totals, max(*shares[0], *shares[1]))
 
 
@@ -92,7 +99,7 @@ def _counts(summary: CategoricalSummary, categories: Sequence[str]) -> list[floa
 def _ranges(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["all values"]
-    inner = [f"{_number(low)} to {_number(high)}" for low, high in zip(edges, edges[1:], strict=False)]
+    inner = [f"{_number(low)} to {_number(high)}" for low, high in pairwise(edges)]
     return [f"up to {_number(edges[0])}", *inner, f"over {_number(edges[-1])}"]
 
 

@@ -15,7 +15,18 @@ from dashboards.sparklines import sparkline, strip
 from dashboards.words import VERDICTS, day_or_minute, title_of
 from remora.catalogue import METRICS, show
 
-__all__ = ["CHARTS", "Chart", "HeatRow", "Tile", "charts", "evidence", "heat", "marks_of", "tiles", "versions_table"]
+__all__ = [
+    "CHARTS",
+    "Chart",
+    "HeatRow",
+    "Tile",
+    "charts",
+    "evidence",
+    "heat",
+    "marks_of",
+    "tiles",
+    "versions_table",
+]
 
 CHARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Performance", ("auc", "accuracy", "log_loss", "brier", "mae", "rmse", "bias")),
@@ -23,7 +34,17 @@ CHARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Service", ("latency", "error_rate", "predictions")),
 )
 LATENCY = ("latency_p50", "latency_p95", "latency_p99")
-VERSION_METRICS = ("predictions", "error_rate", "latency_p95", "auc", "accuracy", "log_loss", "base_rate", "mae", "rmse")
+VERSION_METRICS = (
+    "predictions",
+    "error_rate",
+    "latency_p95",
+    "auc",
+    "accuracy",
+    "log_loss",
+    "base_rate",
+    "mae",
+    "rmse",
+)
 _COLUMNS = 75  # of the heat map; windows beyond that share a cell, which shows the highest
 _COLOURS = ("--series-1", "--series-2", "--series-3")
 
@@ -59,10 +80,18 @@ class HeatRow:
     alarms: int
 
 
-def marks_of(fired: Sequence[Any], versions: Sequence[Any], actions: Sequence[Any], period: Period) -> dict[str, Marks]:
+def marks_of(
+    fired: Sequence[Any], versions: Sequence[Any], actions: Sequence[Any], period: Period
+) -> dict[str, Marks]:
     """What to mark in each metric's picture; `''` is what every picture gets."""
-    put_in = [Mark(row.first_seen, row.version) for row in reversed(versions) if period.start < row.first_seen <= period.end]
-    done = [Mark(row.finished_at or row.requested_at, row.name) for row in actions if row.state == "succeeded"]
+    put_in = [
+        Mark(row.first_seen, row.version)
+        for row in reversed(versions)
+        if period.start < row.first_seen <= period.end
+    ]
+    done = [
+        Mark(row.finished_at or row.requested_at, row.name) for row in actions if row.state == "succeeded"
+    ]
     spans: dict[str, list[Span]] = {}
     for alert in fired:
         span = Span(alert.fired_at, alert.resolved_at or period.end, alert.rule)
@@ -88,7 +117,9 @@ def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, li
 def _chart(metric: str, by_metric: dict[str, list[Any]], marks: dict[str, Marks]) -> Chart | None:
     names = LATENCY if metric == "latency" else (metric,)
     lines = [
-        Line(name.removeprefix("latency_") if metric == "latency" else title_of(name), by_metric[name], colour)
+        Line(
+            name.removeprefix("latency_") if metric == "latency" else title_of(name), by_metric[name], colour
+        )
         for name, colour in zip(names, _COLOURS, strict=False)
         if any(row.value is not None for row in by_metric.get(name, []))
     ]
@@ -139,13 +170,17 @@ def tiles(newest: Sequence[Any], series: Sequence[Any]) -> list[Tile]:
     for row in rows:
         known = row if row.value is not None else last_known.get(row.metric)
         if known is not None:
-            shown.append(Tile(title_of(row.metric), show(row.metric, known.value), _tile_note(row, known), row.verdict))
+            shown.append(
+                Tile(title_of(row.metric), show(row.metric, known.value), _tile_note(row, known), row.verdict)
+            )
     return shown
 
 
 def _tile_note(row: Any, known: Any) -> str:
     if row.value is None:
-        return f"in {day_or_minute(known.window_start)}; newest window {VERDICTS.get(row.verdict, row.verdict)}"
+        return (
+            f"in {day_or_minute(known.window_start)}; newest window {VERDICTS.get(row.verdict, row.verdict)}"
+        )
     if row.verdict not in {"ok", "alarm"}:
         return str(row.reason)
     if row.threshold is not None:
@@ -179,13 +214,18 @@ def _heat_row(feature: str, rows: Sequence[Any], column: dict[datetime, int]) ->
         level = _level(row)
         index = column[row.window_end]
         if level is not None and (cells[index][0] is None or level > (cells[index][0] or 0)):
-            cells[index] = (level, f"{day_or_minute(row.window_start)}: {show('psi', row.value)}" if level >= 2 else "")
+            cells[index] = (
+                level,
+                f"{day_or_minute(row.window_start)}: {show('psi', row.value)}" if level >= 2 else "",
+            )
     known = [row.value for row in rows if row.value is not None]
     highest = max(known, default=None)
     alarms = sum(row.verdict == "alarm" for row in rows)
     label = f"PSI of {feature}: highest {show('psi', highest)}, {alarms} of {len(rows)} windows alarm"
     newest = rows[-1]
-    return HeatRow(feature, strip(cells, label), show("psi", newest.value), show("psi", highest), newest.verdict, alarms)
+    return HeatRow(
+        feature, strip(cells, label), show("psi", newest.value), show("psi", highest), newest.verdict, alarms
+    )
 
 
 def _level(row: Any) -> int | None:
@@ -201,7 +241,9 @@ def _level(row: Any) -> int | None:
 def versions_table(versions: Sequence[Any], means: Sequence[Any]) -> tuple[list[str], list[dict[str, Any]]]:
     """Metrics that any version has, and each version's value of them over the period."""
     values = {(row.version, row.metric): row for row in means}
-    metrics = [metric for metric in VERSION_METRICS if any((row.version, metric) in values for row in versions)]
+    metrics = [
+        metric for metric in VERSION_METRICS if any((row.version, metric) in values for row in versions)
+    ]
     table = []
     for row in versions:
         cells = []

@@ -16,7 +16,13 @@ from remora.catalogue import show
 
 __all__ = ["QUALITY", "SERIES", "Cell", "ModelRow", "States", "build", "state_of"]
 
-QUALITY = ("auc", "accuracy", "mae", "rmse", "log_loss")  # the first with values stands for the model's quality
+QUALITY = (
+    "auc",
+    "accuracy",
+    "mae",
+    "rmse",
+    "log_loss",
+)  # the first with values stands for the model's quality
 SERIES = ("predictions", "latency_p95", "error_rate", *QUALITY, "label_coverage")
 _BLIND = {"not_enough_data", "labels_not_mature", "could_not_compute"}
 _RANK = {"firing": 0, "pending": 2, "blind": 3, "ok": 4, "new": 5}
@@ -66,12 +72,12 @@ class ModelRow:
 
 
 def state_of(alerts: Iterable[Any], newest: Iterable[Any]) -> States:
-    """A model's state out of its open alerts (model, rule, severity, state, count) and its newest findings."""
+    """A model's state out of its open alerts (model, rule, severity, state, number) and its newest findings."""
     counts = {"firing": 0, "pending": 0}
     pages = 0
-    for _, _, severity, state, count in alerts:
-        counts[state] = counts.get(state, 0) + count
-        pages += count if state == "firing" and severity in {"page", "critical"} else 0
+    for row in alerts:
+        counts[row.state] = counts.get(row.state, 0) + row.number
+        pages += row.number if row.state == "firing" and row.severity in {"page", "critical"} else 0
     verdicts = [row.verdict for row in newest]
     if counts["firing"]:
         state = "firing"
@@ -99,7 +105,9 @@ def build(
     """Rows for the overview; `drift` is (alarming features per window, newest PSI per feature), `windows(model)` a length."""
     lines = _group(series)
     by_model = {name: [row for row in alerts if row.model == name] for name in {row.model for row in alerts}}
-    of_version = {name: [row for row in versions if row.model == name] for name in {row.model for row in versions}}
+    of_version = {
+        name: [row for row in versions if row.model == name] for name in {row.model for row in versions}
+    }
     rows = []
     for model in models:
         mine = lines.get(model.name, {})
@@ -142,7 +150,9 @@ def cell(metric: str, points: Sequence[Any], note: str = "") -> Cell:
 
 
 def _quality(mine: dict[str, list[Any]]) -> Cell:
-    metric = next((name for name in QUALITY if any(row.value is not None for row in mine.get(name, []))), "accuracy")
+    metric = next(
+        (name for name in QUALITY if any(row.value is not None for row in mine.get(name, []))), "accuracy"
+    )
     coverage = [row for row in mine.get("label_coverage", []) if row.value is not None]
     points = mine.get(metric, [])
     newest = next((row for row in reversed(points) if row.value is not None), None)

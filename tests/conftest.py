@@ -15,11 +15,33 @@ from remora import schema
 from remora.database import Database, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 for name in [name for name in os.environ if name.startswith("REMORA_")]:
     del os.environ[name]  # a developer's own settings must not decide a test
+
+
+def _fail_if_skipped(report):
+    """Where CI is set a skipped test is a failed one: nobody reads why it was skipped."""
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get("CI", "").lower() in {"1", "true"}
+    ):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{reason} (CI is set: a skipped test fails)"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _fail_if_skipped((yield))
 
 
 @pytest.fixture(scope="session")

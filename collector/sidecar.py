@@ -45,6 +45,8 @@ async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] 
         ring = Ring.create_or_open(settings.spool)
         try:
             await _run(settings, options, ring, on_listening)
+            if ring.unlink():
+                log.debug("ring_removed")  # it is empty: nothing waits for the next start
         finally:
             ring.close()
 

@@ -1,15 +1,14 @@
 """What can go wrong in the alerts.
 
 AlertsError
-├── BlockedAddressError   a receiver's name leads to an address that is never called
-└── SuperfluousError      somebody else did this evaluation already; its transaction is undone
+└── BlockedAddressError   a receiver's name leads to an address that is never called
 """
 
 from __future__ import annotations
 
 from remora.errors import RemoraError
 
-__all__ = ["AlertsError", "BlockedAddressError", "SuperfluousError"]
+__all__ = ["AlertsError", "BlockedAddressError"]
 
 
 class AlertsError(RemoraError):
@@ -18,7 +17,3 @@ class AlertsError(RemoraError):
 
 class BlockedAddressError(AlertsError):
     """A receiver's host resolves to a link-local or metadata address."""
-
-
-class SuperfluousError(AlertsError):
-    """The work was done by another process in the meantime."""

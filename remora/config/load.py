@@ -54,7 +54,8 @@ class Config(Section):
 
     def model(self, name: str) -> Model:
         """The settings of a model; one that the file does not name has the defaults."""
-        return self.models.get(name, Model())
+        found = self.models.get(name)
+        return Model() if found is None else found  # making one costs more than everything else here
 
 
 def load(path: Path | None) -> Config:

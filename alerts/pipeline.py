@@ -1,0 +1,173 @@
+"""The order of things, written out once.
+
+`evaluate_window`: findings → what the rules say → what that does to the alerts' states → incidents.
+`notify`: alerts → inhibition → silences → groups → timing → deduplication → outbox.
+
+Each is one transaction. Notifications look at the states as they are at `now`, after every window that was due: so
+after a downtime only the end state of each alert is told, and one that fired and resolved meanwhile is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from alerts import grouping, incidents, metrics, outbox, queries
+from alerts.dedup import ALL_RESOLVED, Told, needs_message
+from alerts.identity import event_id
+from alerts.messages import NO_DATA, title_of, view
+from alerts.queries import AlertRow, Window
+from alerts.receivers.base import Event
+from alerts.rules import evaluate
+from alerts.transitions import Change, known_instances, retired, transition
+from alerts.turn import Turn
+from remora.catalogue import METRICS
+from remora.config import Config
+
+__all__ = ["evaluate_window", "notify", "wants_notifying"]
+
+
+def evaluate_window(turn: Turn, window: Window) -> None:
+    """Everything that follows from one finished window of one job and model."""
+    connection, config = turn.connection, turn.config
+    rules = [
+        (group, rule)
+        for group in config.groups
+        for rule in group.rules
+        if METRICS[rule.metric].job == window.job and rule.select.model in {None, window.model}
+    ]
+    stored = queries.unresolved_alerts(connection, window.model)
+    changes: list[Change] = retired(config, stored, window)
+    if rules:
+        wanted = {rule.metric for _, rule in rules}
+        found = queries.findings_of(connection, window, wanted, max(rule.of_windows[1] for _, rule in rules))
+        for group, rule in rules:
+            known = known_instances(rule, stored)
+            active = {key: instance for key, (_, instance) in known.items()}
+            for outcome in evaluate(rule, window.model, found, window.end, active):
+                metrics.EVALUATIONS.labels(rule.alert, str(outcome.reason)).inc()
+                before = known.get((outcome.kind, outcome.instance))
+                changes += transition(group, rule, outcome, before[0] if before else None, window)
+    queries.put_alerts(connection, [change.row for change in changes if not change.dropped])
+    queries.delete_alerts(connection, [change.row.id for change in changes if change.dropped])
+    fired = [change.row for change in changes if change.fired]
+    incidents.take_in(turn, fired)
+    if any(change.resolved or change.dropped for change in changes):
+        incidents.note_quiet(turn)
+
+
+@dataclass(frozen=True)
+class Knows:
+    """A receiver, and what it was told of a group."""
+
+    receiver: str
+    send_resolved: bool
+    told: Told | None
+
+
+@dataclass(frozen=True)
+class Send:
+    """A message that is due: what the receiver will know afterwards, and why it is told."""
+
+    group: grouping.Bundle
+    receiver: str
+    firing: list[AlertRow]
+    resolved: list[AlertRow]
+    known: Told
+    reason: str
+
+
+def wants_notifying(connection: sa.Connection, config: Config, now: datetime) -> bool:
+    """Whether `notify` would have something to do."""
+    return bool(_decide(connection, config, now))
+
+
+def notify(connection: sa.Connection, config: Config, *, now: datetime, wall: datetime) -> int:
+    """Write the messages that are due into the outbox; returns how many."""
+    sends = _decide(connection, config, now)
+    for send in sends:
+        queries.remember(connection, send.group.key, send.receiver, send.known, send.reason)
+        quiet = send.reason == ALL_RESOLVED and not config.receivers[send.receiver].send_resolved
+        if quiet:
+            continue
+        metrics.NOTIFICATIONS.labels(send.receiver, send.reason).inc()
+        identity = event_id(send.group.key, send.reason, now.isoformat())
+        outbox.enqueue(
+            connection, config, _event(connection, config, send, now), event_id=identity, order_key=send.group.key,
+            wall=wall,
+        )  # fmt: skip
+    return len(sends)
+
+
+def _decide(connection: sa.Connection, config: Config, now: datetime) -> list[Send]:
+    if not config.routes:
+        return []
+    told = queries.told(connection)
+    rows = queries.notifiable(connection, {name for known in told.values() for name in known.firing})
+    silences = queries.live_silences(connection, now)
+    muted = {
+        row.id
+        for row in rows
+        if row.state == "firing" and (grouping.inhibited(row, rows) or grouping.silenced(row, silences))
+    }
+    covered = incidents.covered(connection, config, [row.id for row in rows])
+    sends = []
+    for group in grouping.make_groups(config.routes, rows):
+        for receiver in dict.fromkeys(group.route.receivers):
+            known = Knows(receiver, config.receivers[receiver].send_resolved, told.get((group.key, receiver)))
+            theirs = [row for row in group.alerts if receiver not in covered.get(row.id, ())]
+            send = _for_receiver(group, known, theirs, muted, now)
+            if send is not None:
+                sends.append(send)
+    return sends
+
+
+def _for_receiver(
+    group: grouping.Bundle, known: Knows, rows: Sequence[AlertRow], muted: set[str], now: datetime
+) -> Send | None:
+    told = known.told
+    firing = [row for row in rows if row.state == "firing" and row.id not in muted]
+    before = told.firing if told else frozenset()
+    resolved = [row for row in rows if row.state == "resolved" and row.fingerprint in before]
+    hushed = {row.fingerprint for row in group.alerts if row.state == "firing" and row not in firing} & before
+    if not firing and (not resolved or hushed):
+        return None  # nothing audible happened, or what is left of the group is only muted, not over
+    if not grouping.due(group.route, told, firing, now):
+        return None
+    reason = needs_message(
+        told,
+        frozenset(row.fingerprint for row in firing),
+        frozenset(row.fingerprint for row in resolved),
+        send_resolved=known.send_resolved,
+        repeat_interval=group.route.repeat_interval,
+        now=now,
+    )
+    if reason is None:
+        return None
+    now_told = Told(
+        firing=frozenset(row.fingerprint for row in firing) | hushed,
+        resolved=frozenset(row.fingerprint for row in resolved),
+        sent_at=now,
+    )
+    return Send(group, known.receiver, firing, resolved, now_told, reason)
+
+
+def _event(connection: sa.Connection, config: Config, send: Send, now: datetime) -> Event:
+    rows = [*send.firing, *(send.resolved if config.receivers[send.receiver].send_resolved else [])]
+    kind = "alert.firing" if send.firing else "alert.resolved"
+    if send.firing and all(row.labels["alertname"] == NO_DATA for row in send.firing):
+        kind = "alert.no_data"
+    return Event(
+        type=kind,
+        timestamp=now,
+        receiver=send.receiver,
+        title=title_of(rows),
+        external_url=config.external_url,
+        alerts=[view(connection, config, row) for row in rows],
+        reason=send.reason,
+        group_key=send.group.key,
+        group_labels=send.group.labels,
+    )

@@ -137,6 +137,8 @@ def _sockets(options: Options) -> list[socket.socket]:
             why = os.strerror(error.errno or 0)
             raise UserError(f"cannot listen on {where}: {why}: choose another --api") from None
         sockets.append(public)
+    for opened in sockets:
+        opened.listen(128)  # from here on callers wait for the server instead of being turned away
     return sockets
 
 

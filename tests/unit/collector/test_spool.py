@@ -51,7 +51,7 @@ def test_a_sealed_batch_keeps_its_id_and_contents_over_a_restart(tmp_path):
     again = Spool(tmp_path)
     assert again.seal(100) == first
     again.remove(first)
-    assert [entry for entry in again.seal(100).entries] == entries(3, 4)
+    assert again.seal(100).entries == entries(3, 4)
     assert again.counters() | {"bytes": 0} == {
         "accepted": 4, "delivered": 2, "set_aside": 0, "pending": 2, "bytes": 0,
     }  # fmt: skip

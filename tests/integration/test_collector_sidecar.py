@@ -1,0 +1,244 @@
+"""A whole sidecar as processes: what was answered and captured is in the database exactly once, whoever is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from collector.ring import Ring
+from remora import tables
+from remora.database import connect
+
+SECONDS = 40
+
+
+def wait_for(condition, what: str):
+    """Poll until `condition` gives something true."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {SECONDS} s for {what}")
+
+
+class _Model(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        one = {"prediction": True, "probability": 0.75}
+        body = json.dumps([one] * len(asked) if isinstance(asked, list) else one).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def model():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Sidecar:
+    """`remora sidecar` in its own process."""
+
+    def __init__(self, folder: Path, model: str, *options: str) -> None:
+        self.folder = folder
+        self.log = folder / f"sidecar-{len(list(folder.glob('*.log')))}.log"
+        self.spool = folder / "spool"
+        arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            model,
+            "--model",
+            "m",
+            "--spool",
+            str(self.spool),
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "remora", "sidecar", *arguments, *options], stderr=log, cwd=folder
+            )
+
+    def events(self, name: str) -> list[dict]:
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    @property
+    def url(self) -> str:
+        return "http://" + wait_for(lambda: self.events("sidecar_listening"), "listening")[0]["address"]
+
+    def ready(self) -> Sidecar:
+        wait_for(lambda: self.events("recorder_ready"), f"ready: {self.log.read_text()}")
+        return self
+
+    @property
+    def recorders(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def predict(self, client: httpx.Client, key: str, body: object) -> None:
+        answer = client.post(f"{self.url}/predict", json=body, headers={"x-request-id": key})
+        assert answer.status_code == 200
+        assert answer.headers["x-remora-prediction-id"] == key
+
+    def status(self) -> dict:
+        return httpx.get(f"{self.url}/remora/v1/status").json()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+
+@pytest.fixture
+def start(tmp_path, model):
+    started: list[Sidecar] = []
+
+    def begin(*options: str) -> Sidecar:
+        started.append(Sidecar(tmp_path, model, *options))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        if one.process.poll() is None:
+            one.kill()
+    for path in {one.spool for one in started if one.spool.exists()}:
+        with contextlib.suppress(Exception):
+            ring = Ring.attach(path)
+            ring.path.unlink()
+            ring.close()
+
+
+def stored(url: str) -> list[str]:
+    database = connect(url)
+    try:
+        with database.read() as connection:
+            return sorted(connection.execute(sa.select(tables.predictions.c.id)).scalars())
+    finally:
+        database.dispose()
+
+
+def test_records_and_drains_on_sigterm(start, database_url):
+    sidecar = start("--database", database_url).ready()
+    with httpx.Client() as client:
+        for number in range(20):
+            sidecar.predict(client, f"r{number:02}", {"x": number})
+        sidecar.predict(client, "many", [{"x": 1}, {"x": 2}])
+        label = {"model": "m", "id": "r00", "label": True}
+        assert client.post(f"{sidecar.url}/remora/v1/labels", json=label).status_code == 202
+    status = sidecar.status()
+    assert status["accepted"] == status["delivered"] + status["pending"] + status["set_aside"]
+    assert sidecar.stop() == 0
+    assert stored(database_url) == sorted(["many-0", "many-1", *(f"r{n:02}" for n in range(20))])
+    assert sidecar.events("recorder_stopped")[0]["pending"] == 0
+
+
+@pytest.mark.parametrize("victim", ["recorder", "forwarder", "both"])
+def test_kill_9_loses_and_doubles_nothing(start, sqlite_url, victim):
+    """Requests go on over two kills; each answered one is in the database once."""
+    answered: list[str] = []
+    sidecar = start("--database", sqlite_url).ready()
+    for round_ in range(2):
+        with httpx.Client() as client:
+            for number in range(60):
+                key = f"{round_}-{number:03}"
+                sidecar.predict(client, key, {"x": number})
+                answered.append(key)
+        recorders = sidecar.recorders
+        if victim in {"forwarder", "both"}:
+            sidecar.kill()
+        if victim in {"recorder", "both"}:
+            for pid in recorders:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if victim == "recorder":
+            wait_for(lambda now=sidecar, old=recorders: set(now.recorders) - set(old), "a new recorder")
+        else:
+            sidecar = start("--database", sqlite_url).ready()
+    wait_for(lambda: len(stored(sqlite_url)) == len(answered), "all rows")
+    assert sidecar.stop() == 0
+    assert stored(sqlite_url) == sorted(answered)
+
+
+def test_runs_while_the_database_is_away_and_catches_up(start, tmp_path, sqlite_database, sqlite_url):
+    """The database's folder cannot be entered at first."""
+    sidecar = start("--database", "postgresql+psycopg://nobody@127.0.0.1:9/none").ready()
+    with httpx.Client() as client:
+        for number in range(10):
+            sidecar.predict(client, f"r{number}", {"x": number})
+    wait_for(lambda: sidecar.events("delivery_waits"), "a failed delivery")
+    assert wait_for(lambda: (s := sidecar.status())["pending"] == 10 and s, "pending")["delivered"] == 0
+    assert sidecar.stop() == 0
+    again = start("--database", sqlite_url).ready()
+    wait_for(lambda: len(stored(sqlite_url)) == 10, "all rows")
+    assert again.stop() == 0
+
+
+def test_forwards_to_another_collector(start, tmp_path, model, sqlite_url):
+    (tmp_path / "far").mkdir()
+    far = Sidecar(tmp_path / "far", model, "--database", sqlite_url, "--token", "secret").ready()
+    try:
+        near = start("--forward", f"{far.url}/remora", "--forward-token", "secret").ready()
+        with httpx.Client() as client:
+            for number in range(10):
+                near.predict(client, f"r{number}", {"x": number})
+        assert near.stop() == 0
+        wait_for(lambda: far.process.poll() is None and len(stored(sqlite_url)) == 10, "all rows")
+        assert far.stop() == 0
+    finally:
+        far.kill()
+
+
+def test_the_api_may_have_an_address_of_its_own(start, sqlite_url):
+    sidecar = start("--database", sqlite_url, "--api", "127.0.0.1:0").ready()
+    where = sidecar.events("recorder_ready")[0]["api"]
+    answer = httpx.post(f"http://{where}/v1/predictions", json={"model": "m", "id": "a", "features": {}})
+    assert answer.json() == {"accepted": 1, "rejected": []}
+    assert sidecar.stop() == 0
+    assert stored(sqlite_url) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--database", "mysql://x/y"], "not supported"),
+        (["--database", "sqlite:////no/such/folder/x.db"], "does not exist"),
+        (["--database", "sqlite:///x.db", "--config", "none.yaml"], "none.yaml"),
+        (["--database", "sqlite:///x.db", "--upstream", "https://a"], "https is not supported"),
+    ],
+)
+def test_mistakes_are_one_line(start, options, words):
+    sidecar = start(*options)
+    assert sidecar.process.wait(SECONDS) != 0
+    text = sidecar.log.read_text()
+    assert words in text
+    assert "Traceback" not in text

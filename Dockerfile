@@ -8,8 +8,9 @@ FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/remora/bin:$PATH PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 FROM base AS runtime
-RUN useradd --system --uid 10001 --no-create-home --home-dir /var/lib/remora --shell /usr/sbin/nologin remora \
-    && install -d -o 10001 -g 0 -m 0770 /var/lib/remora
+RUN groupadd --system --gid 10001 remora \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/remora --shell /usr/sbin/nologin remora \
+    && install -d -o 10001 -g 10001 -m 0750 /var/lib/remora
 COPY deploy/healthcheck.py /opt/healthcheck.py
 ENV PYTHONDONTWRITEBYTECODE=1 HOME=/var/lib/remora REMORA_LISTEN=0.0.0.0:8080 REMORA_SPOOL=/var/lib/remora/spool
 USER 10001

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  - a script that stands alone
 """Exit 0 when the process in this container answers: `python healthcheck.py PATH`, for Docker's HEALTHCHECK.
 
 The address is read from the variables that the process itself was given.

@@ -4,11 +4,12 @@ Rows of one window depend on each other: one day has one weather, one sale, one 
 from two months' without anything having changed. So the reference is cut into windows of the size that will be
 judged, each is compared with the whole, and a column's limit is
 
-    max(minimum effect, 1.5 x the 99 % point of those windows)
+    max(minimum effect, 1.5 x how far those windows reach)
 
-where PSI counts without what chance gives at the window's size (`detectors.methods.psi` adds that again for the
-window at hand). PSI grows with the square of a shift, so the margin of 1.5 is about 22 % of a shift. Below eight
-windows there is nothing to learn from, and PSI's customary mark of a major change, 0.25, is the limit.
+where they reach as far as the 99 % point of all but the farthest: one blizzard must not blind a column for good.
+PSI counts without what chance gives at the window's size (`detectors.methods.psi` adds that again for the window at
+hand), and grows with the square of a shift, so the margin of 1.5 is about 22 % of a shift. Below eight windows there
+is nothing to learn from, and PSI's customary mark of a major change, 0.25, is the limit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detectors.base import Limit
+from detectors.methods import missing, unseen
 from detectors.methods.psi import expected, psi
 from remora.config.base import format_duration
 
@@ -42,7 +44,10 @@ __all__ = [
 MIN_WINDOWS = 8
 MARGIN = 1.5
 FALLBACK_PSI = 0.25
-MINIMUM_EFFECTS = {"missing_rate": 0.02, "unseen_rate": 0.01}  # shares of rows; PSI's is configured
+MINIMUM_EFFECTS = {
+    "missing_rate": missing.MINIMUM_EFFECT,
+    "unseen_rate": unseen.MINIMUM_EFFECT,
+}  # PSI's is configured
 _RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
@@ -64,6 +69,7 @@ class _Spread:
     p90: float
     p99: float
     max: float
+    reach: float  # the 99 % point of all but the farthest
 
 
 def psi_excess(table: WindowTable, min_samples: int) -> list[float]:
@@ -103,9 +109,11 @@ def calibrate(metrics: Mapping[str, Sequence[float]], window: timedelta) -> dict
     """What `reference_columns.calibration` keeps: the window's size and each metric's spread over the windows."""
     kept: dict[str, Any] = {"window_seconds": window.total_seconds(), "metrics": {}}
     for name, values in metrics.items():
+        nearer = sorted(values)[:-1]
+        reach = float(np.quantile(nearer, 0.99)) if nearer else 0.0
         quantiles = np.quantile(values, list(_RANKS.values())) if len(values) else np.zeros(len(_RANKS))
         numbers = dict(zip(_RANKS, map(float, quantiles), strict=True))
-        kept["metrics"][name] = asdict(_Spread(windows=len(values), **numbers))
+        kept["metrics"][name] = asdict(_Spread(windows=len(values), reach=reach, **numbers))
     return kept
 
 
@@ -125,12 +133,12 @@ def limits(calibration: Mapping[str, Any], window: timedelta, minimum_psi: float
 
 
 def _learnt(effect: float, spread: Mapping[str, Any], window: timedelta) -> Limit:
-    usual = MARGIN * spread["p99"]
+    usual = MARGIN * spread["reach"]
     size = format_duration(window)
     if usual > effect:
         return Limit(
             usual,
-            f"{MARGIN:g} times the 99 % point of the reference's own {spread['windows']} windows of {size}",
+            f"{MARGIN:g} times how far the reference's own {spread['windows']} windows of {size} reach",
         )
     return Limit(
         effect,

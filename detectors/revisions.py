@@ -69,8 +69,9 @@ def late_runs(database: Database, config: Config, *, now: datetime, wall: dateti
 
 def _by_window(rows: list[tuple[str, datetime, str, int, int]], config: Config) -> dict[str, _Touched]:
     models: dict[str, _Touched] = defaultdict(dict)
+    sizes = {model: config.model(model).windows.size for model in {row[0] for row in rows}}
     for model, minute, kind, lowest, highest in rows:
-        window = window_of(minute, config.model(model).windows.size)
+        window = window_of(minute, sizes[model])
         for job in _JOBS_OF_KIND.get(kind, ()):
             low, high = models[model].get((job, window), (lowest, highest))
             models[model][job, window] = min(low, lowest), max(high, highest)

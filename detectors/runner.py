@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from traceback import extract_tb
@@ -75,7 +75,7 @@ def judge(database: Database, config: Config, key: RunKey, baselines: Baselines,
         {
             "model": key.model, "version": version, "segment": segment, "metric": metric, "feature": feature,
             "window_start": window.start, "window_end": window.end, "latest": True, "computed_at": now,
-            **asdict(result),
+            **vars(result),
         }
         for version, segment, metric, feature, result in found
     ]  # fmt: skip

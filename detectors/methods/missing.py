@@ -1,6 +1,6 @@
 """Share of rows that came without a value, or with one of another type than the reference's.
 
-An alarm needs both: a share above the limit, and a 95 % interval (Wilson) that lies above what the reference shows.
+An alarm needs both: a share above the limit, which is at least 5 % above the reference's own, and a 95 % interval (Wilson) that lies above what the reference shows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from detectors.base import (
     wilson,
 )
 
-__all__ = ["judge"]
+__all__ = ["MINIMUM_EFFECT", "judge"]
+
+MINIMUM_EFFECT = 0.05  # a share of the rows, above the reference's own
 
 
 def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -> Result:
@@ -34,16 +36,17 @@ def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -
     value, usual = missing / size, reference.summary.missing_rate or 0.0
     low, high = wilson(missing, size)
     limit = reference.limits["missing_rate"]
-    alarm = value > limit.threshold and low > usual
+    threshold = max(limit.threshold, usual + MINIMUM_EFFECT)
+    alarm = value > threshold and low > usual
     return Result(
         value,
         ALARM if alarm else OK,
-        _reason(value, usual, limit.threshold, limit.basis, alarm=alarm),
+        _reason(value, usual, threshold, limit.basis, alarm=alarm),
         size,
         low,
         high,
         usual,
-        limit.threshold,
+        threshold,
         reference.summary.total,
     )
 

@@ -18,7 +18,9 @@ from detectors.base import (
 )
 from remora.summaries import CategoricalSummary
 
-__all__ = ["judge"]
+__all__ = ["MINIMUM_EFFECT", "judge"]
+
+MINIMUM_EFFECT = 0.02  # a share of the rows
 
 
 def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -> Result:

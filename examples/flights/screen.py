@@ -73,7 +73,7 @@ class Screen:
             self._task, completed=(day - self._first).days + 1, description=f"{day:%d %b %Y}"
         )
         for event in events:
-            key = (event.at, event.kind, event.text)
+            key = (event.at, event.kind, event.text.split(":")[0] if event.kind == "firing" else event.text)
             if key not in self._seen:
                 self._seen.add(key)
                 sign = _SIGNS[event.kind]

@@ -13,17 +13,16 @@ __all__ = ["event_id", "fingerprint", "group_key", "new_id"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _lock = threading.Lock()
-_last = (0, 0)
+_last: dict[str, tuple[int, int]] = {}  # by prefix: some follow business time, some the real one
 
 
 def new_id(prefix: str, at: datetime) -> str:
-    """`prefix_` and a ULID: ids of one process and millisecond still sort in the order they were made."""
-    global _last  # noqa: PLW0603
+    """`prefix_` and a ULID: ids of one process, prefix and millisecond sort as they were made."""
     millisecond = int(at.timestamp() * 1000)
     with _lock:
-        before, random = _last
+        before, random = _last.get(prefix, (0, 0))
         random = random + 1 if before == millisecond else int.from_bytes(os.urandom(9))
-        _last = (millisecond, random)
+        _last[prefix] = (millisecond, random)
     number = (millisecond << 80) | random
     text = "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
     return f"{prefix}_{text}"

@@ -19,6 +19,7 @@ __all__ = ["CategoricalSummary", "category_name"]
 
 _LG_SLOTS = 10
 _LG_REGISTERS = 11
+_EMPTY = "\x00"  # the sketch passes over an empty text; no category has this one
 
 
 def category_name(value: object) -> str:
@@ -46,7 +47,7 @@ class CategoricalSummary:
         self.missing += missing
         for name, count in Counter(values).items():
             self.items.update(name, count)
-            self.distinct_sketch.update(name)
+            self.distinct_sketch.update(name or _EMPTY)
             self.count += count
 
     @property

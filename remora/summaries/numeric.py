@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NumericSummary"]
 
 _K = 200
+_FAR = 1e140  # mean and variance take a value beyond as this: its square times any count is still a double
 
 
 class NumericSummary:
@@ -40,8 +41,9 @@ class NumericSummary:
         if len(finite) == 0:
             return
         self.sketch.update(finite)
-        mean = float(finite.mean())
-        self._combine(len(finite), mean, float(np.square(finite - mean).sum()))
+        near = np.clip(finite, -_FAR, _FAR)
+        mean = float(near.mean())
+        self._combine(len(near), mean, float(np.square(near - mean).sum()))
 
     def _combine(self, count: int, mean: float, squares: float) -> None:
         if count == 0:
@@ -83,7 +85,8 @@ class NumericSummary:
             return np.zeros(len(edges) + 1)
         if not edges:
             return np.array([float(self.count)])
-        return np.asarray(self.sketch.get_pmf(edges, True), dtype=float) * self.count
+        shares = np.asarray(self.sketch.get_pmf(edges, True), dtype=float)
+        return np.rint(shares * self.count)  # the sketch's weights are whole numbers
 
     def merge(self, other: NumericSummary) -> None:
         self.missing += other.missing

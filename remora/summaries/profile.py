@@ -126,14 +126,9 @@ def summarise(values: Sequence[Any], kind: str | None) -> list[NumericSummary | 
 
     A column with both yields both, so that nothing is lost and the mixture is seen; nulls go to the larger one.
     """
-    missing = sum(value is None for value in values)
-    if kind == "categorical":
-        numbers, names = [], [category_name(value) for value in values if value is not None]
-    else:
-        numbers = [
-            value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
-        names = [category_name(value) for value in values if value is not None and not _is_number(value)]
+    missing = values.count(None)
+    present = [value for value in values if value is not None] if missing else values
+    numbers, names = _split(present, kind)
     found: list[NumericSummary | CategoricalSummary] = []
     if numbers or (not names and kind == "numeric"):
         numeric = NumericSummary()
@@ -146,11 +141,24 @@ def summarise(values: Sequence[Any], kind: str | None) -> list[NumericSummary | 
     return found
 
 
+def _split(values: Sequence[Any], kind: str | None) -> tuple[Sequence[Any], Sequence[str]]:
+    """The numbers and the category names among values that are there; most columns hold one type only."""
+    types = set(map(type, values))
+    if types == {str}:
+        return [], values
+    if kind == "categorical":
+        return [], [category_name(value) for value in values]
+    if types <= {int, float}:
+        return values, []
+    numbers = [value for value in values if _is_number(value)]
+    return numbers, [category_name(value) for value in values if not _is_number(value)]
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _floats(values: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _floats(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
         return np.array(values, dtype=float)
     except OverflowError:  # an integer beyond the range of doubles is as good as infinite

@@ -1,0 +1,226 @@
+"""What every metric of a column promises, and the jobs' other methods where it applies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from detectors.base import ALARM, NOT_ENOUGH_DATA, OK, VERDICTS, ColumnReference, ColumnWindow
+from detectors.binning import categorical_bins, numeric_bins
+from detectors.calibration import limits
+from detectors.methods import FEATURE_METHODS, KINDS, performance, traffic
+from detectors.methods.performance import METRICS_OF_KIND, Maturity
+from remora.catalogue import METRICS
+from remora.summaries import (
+    CategoricalSummary,
+    LatencySummary,
+    NumericSummary,
+    PerformanceSummary,
+    TrafficSummary,
+)
+
+MIN = 200
+LIMITS = limits({}, timedelta(days=1), 0.1)
+CASES = [(metric, kind) for metric in FEATURE_METHODS for kind in KINDS[metric]]
+LETTERS = np.array(list("abcdefghij"))
+SHARES = np.array([0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.04, 0.03, 0.02, 0.01])
+
+
+def summary_of(values):
+    """A summary of numbers (NaN is missing) or of names (None is missing)."""
+    if len(values) and isinstance(values[0], str | None):
+        summary = CategoricalSummary()
+        summary.update(
+            [value for value in values if value is not None], sum(value is None for value in values)
+        )
+        return summary
+    summary = NumericSummary()
+    summary.update(np.asarray(values, dtype=float))
+    return summary
+
+
+def reference_of(values):
+    summary = summary_of(values)
+    if summary.kind == "categorical":
+        return ColumnReference("x", "categorical", summary, categorical_bins(summary.counts()), LIMITS)
+    numbers = np.asarray(values, dtype=float)
+    return ColumnReference("x", "numeric", summary, numeric_bins(numbers[np.isfinite(numbers)], 10), LIMITS)
+
+
+def window_of(values):
+    summary = summary_of(values)
+    return ColumnWindow(len(values), **{summary.kind: summary})
+
+
+def draw(kind, random, size):
+    return random.normal(size=size) if kind == "numeric" else random.choice(LETTERS, size, p=SHARES).tolist()
+
+
+def shifted(metric, kind, random, size):
+    """The change that the metric is there for."""
+    values = draw(kind, random, size)
+    if metric == "missing_rate":
+        hidden = random.random(size) < 0.3
+        if kind == "numeric":
+            return np.where(hidden, np.nan, values)
+        return [None if gone else value for gone, value in zip(hidden, values, strict=True)]
+    if metric == "unseen_rate":
+        return ["new" if random.random() < 0.1 else value for value in values]
+    return values + 1.0 if kind == "numeric" else random.choice(LETTERS, size, p=SHARES[::-1]).tolist()
+
+
+def judge(metric, reference, window):
+    result = FEATURE_METHODS[metric](reference, window, MIN)
+    assert json.loads(json.dumps(asdict(result), allow_nan=False))["verdict"] in VERDICTS
+    assert result.reason.endswith(".")
+    assert len(result.reason) < 400
+    assert (result.value is None) == (result.verdict not in {OK, ALARM})
+    return result
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(20130301)
+
+
+def test_every_metric_of_the_catalogue_has_its_method():
+    per_feature = {name for name, metric in METRICS.items() if metric.per_feature}
+    assert set(FEATURE_METHODS) == set(KINDS) == per_feature
+    assert set(traffic.judge(None, None)) == {
+        name for name, metric in METRICS.items() if metric.job == "traffic"
+    }
+    assert set().union(*METRICS_OF_KIND.values()) == {
+        name for name, metric in METRICS.items() if metric.job == "performance"
+    }
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_identical_data_raises_no_alarm(metric, kind, random):
+    values = draw(kind, random, 5000)
+    assert judge(metric, reference_of(values), window_of(values)).verdict == OK
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_a_shift_raises_an_alarm(metric, kind, random):
+    reference = reference_of(draw(kind, random, 5000))
+    result = judge(metric, reference, window_of(shifted(metric, kind, random, 1000)))
+    assert result.verdict == ALARM
+    assert result.value > result.threshold
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_the_order_of_rows_changes_nothing(metric, kind, random):
+    reference = reference_of(draw(kind, random, 5000))
+    values = np.array(shifted(metric, kind, random, 190 if kind == "numeric" else 5000))  # sketches exact
+    shuffled = random.permutation(values)
+    results = [
+        FEATURE_METHODS[metric](reference, window_of(order.tolist()), 50) for order in (values, shuffled)
+    ]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("size", [200, 1000, 20_000])
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_quiet_windows_are_quiet(metric, kind, size):
+    """False alarms: at most 1 of 400 independent windows per metric (chance is set to 1 in 10,000)."""
+    windows = 400 if size < 20_000 else 60
+    random = np.random.default_rng(size)
+    reference = reference_of(draw(kind, random, 20_000))
+    alarms = sum(
+        judge(metric, reference, window_of(draw(kind, random, size))).verdict == ALARM for _ in range(windows)
+    )
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+@pytest.mark.parametrize("count", [0, 1, MIN - 1])
+def test_too_few_rows_are_said_to_be_too_few(metric, kind, count, random):
+    reference = reference_of(draw(kind, random, 1000))
+    result = judge(metric, reference, ColumnWindow(0) if not count else window_of(draw(kind, random, count)))
+    assert result.verdict == NOT_ENOUGH_DATA
+    assert str(MIN) in result.reason
+    assert result.size == count
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_a_window_of_nothing_but_missing_values(metric, kind, random):
+    reference = reference_of(draw(kind, random, 1000))
+    nothing = [None] * 500 if kind == "categorical" else np.full(500, np.nan)
+    result = judge(metric, reference, window_of(nothing))
+    assert result.verdict == (ALARM if metric == "missing_rate" else NOT_ENOUGH_DATA)
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_a_constant_reference_and_a_constant_window(metric, kind):
+    constant = ["a"] * 500 if kind == "categorical" else np.full(500, 3.0)
+    assert judge(metric, reference_of(constant), window_of(constant)).verdict == OK
+
+
+@pytest.mark.parametrize("value", [2.0, np.nextafter(3.0, 9), np.nextafter(3.0, -9), 4.0, 1e308, -1e308])
+def test_leaving_a_constant_is_seen(value):
+    result = judge("psi", reference_of(np.full(500, 3.0)), window_of(np.full(500, value)))
+    assert result.verdict == ALARM
+
+
+@pytest.mark.parametrize("metric", ["psi", "missing_rate"])
+def test_infinite_and_huge_numbers_have_an_outcome(metric, random):
+    reference = reference_of(random.normal(size=1000))
+    wild = np.array([np.inf, -np.inf, np.nan, 1e308, -1e308, float(2**63), 5e-324] * 100)
+    assert judge(metric, reference, window_of(wild)).verdict == ALARM
+    assert judge(metric, reference_of(wild), window_of(wild)).verdict in {OK, NOT_ENOUGH_DATA}
+
+
+def test_a_million_categories_have_an_outcome():
+    names = [f"id{number}" for number in range(1_000_000)]
+    window = window_of(names)
+    for metric in FEATURE_METHODS:
+        judge(metric, reference_of(["a", "b"] * 300), window)
+    many = summary_of(names[:20_000])
+    reference = ColumnReference(
+        "x", "categorical", many, categorical_bins(dict.fromkeys(names[:20_000], 1)), LIMITS
+    )
+    assert judge("unseen_rate", reference, window).verdict == NOT_ENOUGH_DATA
+    assert "identifier" in judge("unseen_rate", reference, window).reason
+    assert judge("missing_rate", reference, window).verdict == OK
+
+
+@pytest.mark.parametrize(("metric", "kind"), CASES)
+def test_no_reason_prints_a_value_of_a_feature(metric, kind, random):
+    secret = "SECRETNAME" if kind == "categorical" else 987654321.125
+    reference = reference_of(draw(kind, random, 1000))
+    result = judge(metric, reference, window_of([secret] * 1000))
+    assert "SECRET" not in result.reason
+    assert "987654321" not in result.reason
+
+
+@pytest.mark.parametrize("kind", METRICS_OF_KIND)
+def test_performance_of_nothing_and_of_one_row_has_a_named_outcome(kind):
+    for summary, answered in ((None, 0), (None, 50), (PerformanceSummary(), 500), (one_row(kind), 1)):
+        found = performance.judge(summary, answered, kind, Maturity(1, 0.5))
+        assert set(found) == set(METRICS_OF_KIND[kind])
+        for result in found.values():
+            assert result.verdict in VERDICTS
+            assert (result.value is None) == (result.verdict != OK)
+            json.dumps(asdict(result), allow_nan=False)
+
+
+def one_row(kind):
+    summary = PerformanceSummary()
+    if kind == "regression":
+        summary.add_row(3, 4.5, None)
+    else:
+        summary.add_row(True, True, 0.8)
+    return summary
+
+
+def test_traffic_has_a_named_outcome_for_nothing_and_for_one_row():
+    latency = LatencySummary()
+    latency.update(np.array([12.0]))
+    for arguments in ((None, None), (TrafficSummary({200: 1}), None), (TrafficSummary({503: 1}), latency)):
+        for result in traffic.judge(*arguments).values():
+            json.dumps(asdict(result), allow_nan=False)
+            assert (result.value is None) == (result.verdict != OK)

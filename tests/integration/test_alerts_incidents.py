@@ -128,7 +128,7 @@ def test_the_plan_goes_on_when_the_update_succeeded(database):
     assert (action.state, action.model_version) == ("succeeded", "v2")
     told = [(receiver, kind) for receiver, kind, _ in world.sent()]
     assert ("pager", "incident.opened") in told
-    by_kind = dict((kind, at) for at, kind in world.timeline())
+    by_kind = {kind: at for at, kind in world.timeline()}
     assert by_kind["action_running"] == due(0) + timedelta(minutes=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -144,7 +145,7 @@ def test_two_owners_at_once_do_everything_once(database):
     told = [kind for _, kind, _ in world.sent()]
     assert len(told) == len({row.event_id for row in world.rows(t.deliveries, "id")})
     assert told.count("alert.firing") <= 4
-    assert all(one != two for one, two in zip(told, told[1:], strict=False))
+    assert all(one != two for one, two in itertools.pairwise(told))
 
 
 def test_a_window_that_cannot_be_evaluated_is_left_behind_after_three_attempts(database, monkeypatch):

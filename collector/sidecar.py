@@ -63,9 +63,12 @@ async def _run(
     recording.add_done_callback(
         lambda _: stop.set()
     )  # it ends early only for a mistake that a person must mend
-    ready = asyncio.create_task(_announce(settings, supervisor))
+    announcing: list[asyncio.Task[None]] = []
 
     def listening(port: int) -> None:
+        announcing.append(
+            loop.create_task(_announce(f"{settings.listen.host}:{port}", settings.model, supervisor))
+        )
         log.info("sidecar_listening", address=f"{settings.listen.host}:{port}", upstream=settings.upstream)
         if on_listening is not None:
             on_listening(port)
@@ -73,7 +76,8 @@ async def _run(
     try:
         await serve(options, ring, stop, on_listening=listening)
     finally:
-        ready.cancel()
+        for task in announcing:
+            task.cancel()
         if not recording.done():
             await supervisor.stop(_STOP_SECONDS)
             with contextlib.suppress(UserError):
@@ -83,10 +87,9 @@ async def _run(
     log.info("sidecar_stopped")
 
 
-async def _announce(settings: SidecarSettings, supervisor: Supervisor) -> None:
+async def _announce(address: str, model: str, supervisor: Supervisor) -> None:
     report = await supervisor.ready
-    where = report.api or f"{settings.listen} below /remora/"
-    log.info("recorder_ready", api=where, model=settings.model)
+    log.info("recorder_ready", api=report.api or f"{address} below /remora/", model=model)
 
 
 async def _captured(settings: SidecarSettings) -> Captured:

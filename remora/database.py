@@ -19,7 +19,16 @@ from remora.errors import UnavailableError, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Database", "connect", "insert_new", "insert_rows", "select_keys", "serialize", "sqlite_path", "upsert"]
+__all__ = [
+    "Database",
+    "connect",
+    "insert_new",
+    "insert_rows",
+    "select_keys",
+    "serialize",
+    "sqlite_path",
+    "upsert",
+]
 
 _BUSY_SECONDS = 30
 _WRITE = {"remora_write": True}
@@ -237,7 +246,7 @@ def _insert_arrays(
     """One statement with one array per column: psycopg sends it in one message, PostgreSQL plans it once."""
     names = list(rows[0])
     types = [table.c[name].type.compile(connection.dialect) for name in names]
-    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+    arrays = ", ".join(f"%b::{kind}[]" for kind in types)  # binary: as text, every quote would be escaped
     quoted = ", ".join(f'"{name}"' for name in names)
     values = tuple(_bound(connection, table.c[name], rows) for name in names)
     return connection.exec_driver_sql(

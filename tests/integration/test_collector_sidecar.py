@@ -36,6 +36,7 @@ def wait_for(condition, what: str):
 
 class _Model(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))

@@ -15,7 +15,14 @@ from remora.summaries import CategoricalSummary, NumericSummary, encode
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-NUMERIC = {"distance": 1000.0, "sched_hour": 13.0, "temp": 60.0, "wind_speed": 10.0, "visib": 9.3, "pressure": 1017.0}
+NUMERIC = {
+    "distance": 1000.0,
+    "sched_hour": 13.0,
+    "temp": 60.0,
+    "wind_speed": 10.0,
+    "visib": 9.3,
+    "pressure": 1017.0,
+}
 CATEGORICAL = {
     "carrier": ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E"],
     "origin": ["EWR", "JFK", "LGA"],
@@ -26,18 +33,24 @@ FEATURES = [*CATEGORICAL, *NUMERIC]
 RETRAINED = 190
 
 
-def fill(database: Database, *, days: int = 300, model: str = "flights") -> None:
+def fill(database: Database, *, days: int = 300, model: str = "flights", judged: bool = True) -> None:
     """One model with two versions, its findings, alerts, incidents, deliveries, reference and raw rows."""
     random = np.random.default_rng(7)
     last = START + days * DAY
-    put(database, tables.models, [{"name": model, "first_seen": START, "last_seen": last - timedelta(minutes=7)}])
+    put(
+        database,
+        tables.models,
+        [{"name": model, "first_seen": START, "last_seen": last - timedelta(minutes=7)}],
+    )
     changed = START + RETRAINED * DAY
+    spans = [("2013-02", START, min(changed, last)), ("2013-09", changed, last - timedelta(minutes=7))]
     put(database, tables.versions, [
-        {"model": model, "version": "2013-02", "first_seen": START, "last_seen": min(changed, last)},
-        {"model": model, "version": "2013-09", "first_seen": changed, "last_seen": last - timedelta(minutes=7)},
+        {"model": model, "version": version, "first_seen": first, "last_seen": seen}
+        for version, first, seen in spans if first < seen
     ])  # fmt: skip
-    put(database, tables.findings, findings_of(random, model, days))
-    put(database, tables.job_runs, runs_of(model, days))
+    if judged:
+        put(database, tables.findings, findings_of(random, model, days))
+        put(database, tables.job_runs, runs_of(model, days))
     put(database, tables.alerts, alerts_of(model))
     _incident(database, model)
     _deliveries(database)
@@ -87,11 +100,12 @@ def findings_of(random, model, days):
             "base_rate": (0.22 + 0.07 * season, {"reference_value": 0.23, "coverage": 0.96}),
             "label_coverage": (0.96 + random.normal(0, 0.008), {}),
         }  # fmt: skip
-        for metric, (value, over) in values.items():
+        for metric, (number, extra) in values.items():
+            value, over = number, dict(extra)
             limit = over.get("threshold")
             up = metric == "auc"
             alarm = limit is not None and (value < limit if up else value > limit)
-            over = dict(over, size=int(traffic), verdict="alarm" if alarm else "ok")
+            over |= {"size": int(traffic), "verdict": "alarm" if alarm else "ok"}
             if day > days - 3 and metric in {"accuracy", "auc", "log_loss", "brier", "base_rate"}:
                 over |= {"verdict": "labels_not_mature", "coverage": 0.31,
                          "reason": "31 % of the rows have a label, 50 % are needed"}  # fmt: skip
@@ -117,7 +131,9 @@ def _drift(random, model, day, season):
         rows.append(finding(model, day, "psi", psi, feature=feature, threshold=0.2, reference_value=0.02,
                             verdict="alarm" if alarm else "ok", reason=reason))  # fmt: skip
         if not feature.startswith("$"):
-            missing = max(0.0, random.normal(0.01, 0.004)) + (0.3 if feature == "visib" and 60 <= day < 66 else 0)
+            missing = max(0.0, random.normal(0.01, 0.004)) + (
+                0.3 if feature == "visib" and 60 <= day < 66 else 0
+            )
             rows.append(finding(model, day, "missing_rate", missing, feature=feature, threshold=0.05,
                                 reference_value=0.01, verdict="alarm" if missing > 0.05 else "ok"))  # fmt: skip
         if feature in CATEGORICAL:
@@ -227,7 +243,9 @@ def draw(random, rows, *, shifted=False):
         features["temp"] += 22 if shifted else 0
         score = float(np.clip(random.beta(2, 6), 0.001, 0.999))
         label = bool(random.random() < score)
-        made.append({"index": index, "features": features, "score": score, "prediction": score > 0.4, "label": label})
+        made.append(
+            {"index": index, "features": features, "score": score, "prediction": score > 0.4, "label": label}
+        )
     return made
 
 
@@ -243,7 +261,11 @@ def _reference(database, random, model):
     columns = []
     for name in FEATURES:
         summary = _summary(rows, name)
-        bins = list(CATEGORICAL[name]) if name in CATEGORICAL else summary.quantiles([i / 10 for i in range(1, 10)])
+        bins = (
+            list(CATEGORICAL[name])
+            if name in CATEGORICAL
+            else summary.quantiles([i / 10 for i in range(1, 10)])
+        )
         columns.append({"reference_id": "ref1", "column_name": name, "kind": summary.kind, "data": encode(summary),
                         "bins": bins, "calibration": {}})  # fmt: skip
     put(database, tables.reference_columns, columns)

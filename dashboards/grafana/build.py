@@ -50,7 +50,7 @@ def _panels() -> list[dict[str, Any]]:
         row("Drift"),
         timeseries("Features that moved most", {"{{model}} {{feature}}": f"topk(10, remora_feature_drift_psi{{{_WHERE}}})"}),
         history("Highest PSI, window by window", (
-            "SELECT window_end AS \"time\", model AS metric, max(value) AS value FROM findings "
+            'SELECT window_end AS "time", model AS metric, max(value) AS value FROM findings '
             f"WHERE {_OF_ALL} AND metric = 'psi' AND {_MODELS} AND $__timeFilter(window_end) GROUP BY 1, 2 ORDER BY 1"
         )),
         row("Alerts, deliveries, progress"),

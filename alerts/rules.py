@@ -182,7 +182,9 @@ def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
         for finding in windows
         if finding.window_end > current.window_end - of * size and not _unusable(rule, finding)
     ]
-    met = sum(_holds(rule, finding, firing=firing) for finding in counted) >= wanted
+    bad = sum(_holds(rule, finding, firing=firing) for finding in counted)
+    # What took `wanted` bad windows to fire takes as many good ones to resolve: one good day proves no repair.
+    met = len(counted) - bad < wanted if firing and of > 1 else bad >= wanted
     return _Judged(_Class.MET if met else _Class.CLEAR, _why(rule, current, of=of, met=met), current)
 
 

@@ -36,11 +36,11 @@ from sender import Options, Progress, ReplayError, send
 HERE = Path(__file__).resolve().parent
 FIRST_DAY = date(2013, 3, 1)
 INCIDENT_DAY = date(2013, 3, 20)
-FAULT = {"delay_ms": 150, "error_share": 0.3}
+FAULT = {"delay_ms": 300, "error_share": 0.3}
 JUDGE_SECONDS = 120.0
 REPAIR_SECONDS = 120.0
 REPORT_SECONDS = 180.0
-CLOCK_STEP = timedelta(hours=6)
+NOON = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,13 @@ class Voyage:
     async def _day_end(self, day: date) -> None:
         """Let Remora take in, judge and act on the day before the next one begins."""
         await self._delivered()
-        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        now = end - timedelta(days=1)
-        while now < end:
-            now += CLOCK_STEP
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for now in (
+            midnight + NOON,
+            midnight + 2 * NOON,
+        ):  # at noon yesterday's labels are in, at midnight the day is over
             await self._set_clock(now)
-        await self._settled(end)
+            await self._settled(now)
         if day <= self.last:
             self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
             self._save(replace(self.log, next_day=str(day + timedelta(days=1))))

@@ -115,6 +115,16 @@ def test_m_of_n_windows(bad, met):
     assert one(rule(windows="3 of 5"), *windows) == expected
 
 
+@pytest.mark.parametrize(
+    ("bad", "resolved"), [((1, 2, 3), False), ((1, 2), True), ((0, 3, 4), False), ((), True)]
+)
+def test_a_firing_alert_resolves_on_as_many_good_windows_as_it_took_bad_ones(bad, resolved):
+    windows = [finding(0.5 if ago in bad else 0.9, ago=ago) for ago in range(10)]
+    active = {(Kind.RULE, FLIGHTS): Active(firing=True)}
+    outcome = judge(rule(windows="3 of 5"), *windows, active=active)[0]
+    assert outcome.signal is (Signal.INACTIVE if resolved else Signal.ACTIVE)
+
+
 def test_windows_without_data_do_not_count_for_m_of_n():
     windows = [finding(0.5, ago=0), finding(None, ago=1, verdict="not_enough_data"), finding(0.5, ago=2)]
     assert one(rule(windows="3 of 3"), *windows)[0] is Signal.INACTIVE

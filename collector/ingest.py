@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,10 +15,11 @@ from collector.errors import BodyError
 from collector.parsing import Parsed, parse_labels, parse_predictions
 from collector.spool import Spool, encode_record
 from collector.spool_file import Entry
-from remora.records import Batch, check_label, check_prediction
+from remora.records import Batch, Label, Prediction, check_label, check_prediction
 
 __all__ = ["Ingest"]
 
+_R = TypeVar("_R", Prediction, Label)
 _OFF_THE_LOOP = 256 * 1024  # bodies from this size are parsed in a thread, so that others are still answered
 
 _decode_msgpack = msgspec.msgpack.Decoder(Batch).decode
@@ -92,17 +93,21 @@ def _read_batch(body: bytes, *, packed: bool) -> tuple[Batch, list[Entry]]:
         raise BodyError(400, "the body is not a batch of records") from None
     if not batch.id or len(batch.id) > 200:
         raise BodyError(400, "the batch has no id, or one over 200 characters")
-    entries = []
-    for kind, records, check in (
-        ("predictions", batch.predictions, check_prediction),
-        ("labels", batch.labels, check_label),
-    ):
-        for index, record in enumerate(records):
-            try:
-                problem = check(record)  # type: ignore[operator]
-                entries.append(encode_record(record))  # type: ignore[arg-type]
-            except ValueError as error:
-                problem = str(error)
-            if problem:
-                raise BodyError(400, f"{kind}[{index}]: {problem}")
+    entries = [
+        *_checked("predictions", batch.predictions, check_prediction),
+        *_checked("labels", batch.labels, check_label),
+    ]
     return batch, entries
+
+
+def _checked(kind: str, records: Sequence[_R], check: Callable[[_R], str | None]) -> list[Entry]:
+    entries = []
+    for index, record in enumerate(records):
+        try:
+            problem = check(record)
+            entries.append(encode_record(record))
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise BodyError(400, f"{kind}[{index}]: {problem}")
+    return entries

@@ -96,7 +96,7 @@ def correct_labels(connection: sa.Connection, rows: Sequence[Label]) -> None:
 
 def waiting(connection: sa.Connection, models: Iterable[str]) -> set[str]:
     """Those of the models that have a label without its prediction."""
-    found = set()
+    found: set[str] = set()
     for model in sorted(models):
         query = sa.select(_l.c.model).where(_l.c.model == model, sa.not_(_l.c.joined)).limit(1)
         found.update(connection.execute(query).scalars())

@@ -178,7 +178,7 @@ RECORDS = [
 
 @given(data=st.data())
 @settings(
-    max_examples=25, deadline=None,
+    max_examples=15, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 def test_order_partition_and_repetition_do_not_matter(database, data):

@@ -129,7 +129,7 @@ def _layout(unit: str, marks: Marks, *, legend: bool) -> dict[str, Any]:
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "--ink-soft"},
         "hoverlabel": {"bgcolor": "--card", "bordercolor": "--rule", "font": {"color": "--ink"}},
         "xaxis": {"type": "date", "gridcolor": "--grid", "linecolor": "--rule", "zeroline": False,
-                  "hoverformat": "%Y-%m-%d %H:%M UTC"},
+                  "hoverformat": "%Y-%m-%d %H:%M UTC", "tickangle": 0, "nticks": 8},
         "yaxis": {"tickformat": _TICKS[unit], "ticksuffix": suffix, "gridcolor": "--grid", "zeroline": False,
                   "rangemode": "tozero" if unit in {"count", "ms"} else "normal"},
         "shapes": [_span(span) for span in marks.spans]
@@ -164,7 +164,12 @@ def bins_figure(names: Sequence[str], reference: Sequence[float], current: Seque
     names = [_plain(name) for name in names]
     bars = (("reference", reference, "--muted"), ("window", current, "--series-1"))
     layout = _layout("ratio", Marks(), legend=True)
-    layout["xaxis"] = {"type": "category", "linecolor": "--rule", "tickfont": {"size": 11}}
+    layout["xaxis"] = {
+        "type": "category",
+        "linecolor": "--rule",
+        "tickfont": {"size": 11},
+        "automargin": True,
+    }
     layout["barmode"] = "group"
     return {
         "data": [

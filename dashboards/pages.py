@@ -194,12 +194,12 @@ def incident(asked: Asked, incident_id: str) -> Page:
         raise NotFoundError(msg)
     alerts_of = response.alerts_by_id(connection, found.alert_ids)
     plan = next((plan for plan in asked.config.plans if plan.name == found.plan), None)
-    steps = response.steps_of(connection, incident_id)
+    steps, actions = response.steps_of(connection, incident_id), response.actions_of(connection, incident_id)
     return asked.page(
         incident=found, alerts=alerts_of, steps=steps, evidence=_evidence(asked, found, alerts_of),
         plan=plan, waiting=_waiting(plan, steps) if found.state != "resolved" else [],
-        events=response.events_of(connection, incident_id), actions=response.actions_of(connection, incident_id),
-        deliveries=response.deliveries_about(connection, incident_id, found.group_key),
+        events=response.events_of(connection, incident_id), actions=actions,
+        deliveries=response.deliveries_about(connection, [incident_id, *(row.id for row in actions)]),
     )  # fmt: skip
 
 

@@ -122,14 +122,10 @@ def delivery_list(
     ).all()
 
 
-def deliveries_about(connection: sa.Connection, incident_id: str, group_key: str) -> Rows:
-    """Deliveries whose event or order key names the incident or its group, oldest first."""
+def deliveries_about(connection: sa.Connection, keys: Sequence[str]) -> Rows:
+    """Deliveries whose order key is one of these (an incident's, its actions'), oldest first."""
     columns = [column for column in deliveries.c if column.name != "body"]
-    query = sa.select(*columns).where(sa.or_(
-        deliveries.c.order_key.in_((incident_id, group_key)),
-        deliveries.c.event_id.startswith(incident_id, autoescape=True),
-        deliveries.c.order_key.endswith(incident_id, autoescape=True),
-    ))  # fmt: skip
+    query = sa.select(*columns).where(deliveries.c.order_key.in_(list(keys)[:200]))
     return connection.execute(query.order_by(deliveries.c.created_at, deliveries.c.id).limit(100)).all()
 
 

@@ -24,6 +24,10 @@
     if (!source || typeof Plotly === "undefined") return;
     const figure = paintFigure(JSON.parse(source.textContent), style());
     place.classList.add("live");
+    if (place.clientWidth < 480) {
+      figure.layout.margin = { ...figure.layout.margin, l: 44, r: 6 };
+      if (figure.layout.xaxis.type === "date") figure.layout.xaxis.nticks = 4;
+    }
     Plotly.react(place, figure.data, figure.layout, settings);
     place.dataset.drawn = "yes";
   };

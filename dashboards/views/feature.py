@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -57,11 +58,11 @@ def compare(bins: Any, reference: Summary | None, current: Summary | None) -> Co
     if isinstance(reference, NumericSummary) and isinstance(current, NumericSummary):
         edges = [float(edge) for edge in _listed(bins, "edges") if isinstance(edge, int | float)]
         names = _ranges(edges)
-        pairs = (list(reference.masses(edges)), list(current.masses(edges)))
+        pairs = (_stored(bins, len(names)) or list(reference.masses(edges)), list(current.masses(edges)))
     elif isinstance(reference, CategoricalSummary) and isinstance(current, CategoricalSummary):
         categories = [str(name) for name in _listed(bins, "categories")] or list(reference.counts())[:20]
         names = [*categories, OTHER]
-        pairs = (_counts(reference, categories), _counts(current, categories))
+        pairs = (_stored(bins, len(names)) or _counts(reference, categories), _counts(current, categories))
     else:
         return None
     totals = reference.total, current.total
@@ -90,6 +91,12 @@ def _listed(bins: Any, key: str) -> list[Any]:
     return list(found) if isinstance(found, list) else []
 
 
+def _stored(bins: Any, number: int) -> list[float]:
+    """The reference's exact counts, where they are stored beside the bins."""
+    counts = bins.get("counts", []) if isinstance(bins, dict) else []
+    return [float(count) for count in counts] if len(counts) == number else []
+
+
 def _counts(summary: CategoricalSummary, categories: Sequence[str]) -> list[float]:
     counts = summary.counts()
     known = [float(counts.get(name, 0)) for name in categories]
@@ -99,8 +106,17 @@ def _counts(summary: CategoricalSummary, categories: Sequence[str]) -> list[floa
 def _ranges(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["all values"]
-    inner = [f"{_number(low)} to {_number(high)}" for low, high in pairwise(edges)]
+    inner = [_between(low, high) for low, high in pairwise(edges)]
     return [f"up to {_number(edges[0])}", *inner, f"over {_number(edges[-1])}"]
+
+
+def _between(low: float, high: float) -> str:
+    """A bin of one value lies between it and the next smaller number."""
+    return (
+        f"exactly {_number(high)}"
+        if math.nextafter(high, -math.inf) <= low
+        else f"{_number(low)} to {_number(high)}"
+    )
 
 
 def _number(value: float) -> str:

@@ -118,3 +118,16 @@ def test_nothing_is_compared_with_nothing():
     assert feature.compare([], None, numeric([1])) is None
     assert feature.compare([], numeric([1]), numeric([])) is None
     assert feature.compare([], categorical(["a"]), numeric([1])) is None
+
+
+def test_stored_counts_go_before_the_sketch_and_a_fenced_value_has_its_name():
+    bins = {
+        "counts": [0, 6, 4],
+        "edges": [float(np.nextafter(0.0, -1.0)), 0.0],
+        "categories": [],
+        "known": [],
+    }
+    found = feature.compare(bins, numeric([0] * 5 + [1] * 5), numeric([0, 1]))
+    assert [(one.name, one.reference, one.current) for one in found.bins][1:] == [
+        ("exactly 0", 0.6, 0.5), ("over 0", 0.4, 0.5),
+    ]  # fmt: skip

@@ -38,7 +38,7 @@ _ICONS = {
 
 
 def _body(event: Event, form: str) -> bytes:  # noqa: ARG001  # Slack has one format
-    message = {"text": clip(f"{_plain(event)}", 3000), "blocks": _blocks(event)}
+    message = {"text": clip(_plain(event), 1000), "blocks": _blocks(event)}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -56,7 +56,9 @@ def _blocks(event: Event) -> list[dict[str, Any]]:
     if event.incident is not None:
         blocks.append(_section(_incident_text(event)))
         if event.incident.checklist:
-            items = "\n".join(f":white_medium_square: {_escape(item)}" for item in event.incident.checklist)
+            items = "\n".join(
+                f":white_medium_square: {_escape(clip(item, 140))}" for item in event.incident.checklist[:20]
+            )
             blocks.append(_section(items))
     blocks += [_section(_alert_text(alert)) for alert in event.alerts[:_MOST_ALERTS]]
     hidden = len(event.alerts) - _MOST_ALERTS
@@ -73,10 +75,10 @@ def _blocks(event: Event) -> list[dict[str, Any]]:
 def _incident_text(event: Event) -> str:
     incident = event.incident
     assert incident is not None  # noqa: S101  # the caller asked
-    who = f" by {_escape(incident.acknowledged_by)}" if incident.acknowledged_by else ""
+    who = f" by {_escape(clip(incident.acknowledged_by, 100))}" if incident.acknowledged_by else ""
     return (
-        f"*{_escape(incident.title)}*\n"
-        f"model `{_escape(incident.model)}`, {_escape(incident.severity)}, {_escape(incident.state)}{who}, "
+        f"*{_escape(clip(incident.title, 300))}*\n"
+        f"model `{_escape(clip(incident.model, 150))}`, {_escape(clip(incident.severity, 50))}, {_escape(incident.state)}{who}, "
         f"since {_date(incident.opened_at.timestamp(), f'{incident.opened_at:%Y-%m-%d %H:%M} UTC')}"
     )
 
@@ -85,7 +87,7 @@ def _alert_text(alert: Alert) -> str:
     """Four lines at most: what, how bad against what, since when, likely cause."""
     summary = alert.annotations.get("summary") or alert.name
     icon = ":red_circle:" if alert.status == "firing" else ":large_green_circle:"
-    lines = [f"{icon} *{_escape(clip(summary, 600))}*"]
+    lines = [f"{icon} *{_escape(clip(summary, 300))}*"]
     against = [text for text in (alert.threshold, alert.reference) if text]
     if alert.metric:
         measured = f"{_escape(alert.metric)} *{_escape(alert.shown)}*"
@@ -103,7 +105,7 @@ def _alert_text(alert: Alert) -> str:
     )
     lines.append(f"since {since}{until}" + (f", {where}" if where else ""))
     if alert.evidence:
-        lines.append("likely cause: " + _escape(clip("; ".join(alert.evidence), 600)))
+        lines.append("likely cause: " + _escape(clip("; ".join(alert.evidence), 400)))
     return "\n".join(lines)
 
 
@@ -128,7 +130,7 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _context(text: str) -> dict[str, Any]:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(_escape(text), 2000)}]}
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(_escape(text), 600)}]}
 
 
 def _date(unix: float, fallback: str) -> str:

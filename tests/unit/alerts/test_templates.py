@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from alerts.templates import render
+
+VARIABLES = {
+    "labels": {"model": "flights"},
+    "value": 0.7123,
+    "rule": "AccuracyLow",
+    "runbook_url": "",
+    "annotations": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("{{ labels.model }} is {{ value|pct }}", "flights is 71.2 %"),
+        ("{{ value|pct(0) }} {{ value|number }} {{ 45.2|ms }} {{ 1234|count }}", "71 % 0.712 45 ms 1,234"),
+        ("{{ 5400|duration }} {{ value|metric('accuracy') }} {{ none|pct }}", "1h30m 71.2 % -"),
+        ("{{ rule|upper }} <b>", "ACCURACYLOW <b>"),
+    ],
+)
+def test_what_templates_can_do(text, expected):
+    assert render(text, VARIABLES) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ labels.team }}", "{{ nothing }}", "{{ value|nofilter }}", "{{ value", "{{ labels|pct }}", "{{ 1 / 0 }}",
+     "{{ labels.__class__.__mro__ }}", "{{ range(9) }}", "{% include 'x' %}", "{{ labels.update({}) }}"],
+)  # fmt: skip
+def test_a_mistake_shows_in_the_text_and_nowhere_else(text):
+    assert render(text, VARIABLES).startswith("<error expanding template: ")
+
+
+def test_a_text_has_an_end():
+    assert len(render("{{ 'x' * 100000 }}", VARIABLES)) == 4000

@@ -1,0 +1,150 @@
+"""Every kind of mistake in remora.yaml is shown with its line and what would be right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from remora.config import Config, load, parse
+from remora.config.base import format_duration, parse_duration
+from remora.errors import ConfigError
+
+GOOD = """version: 1
+models:
+  flights: {}
+groups:
+- name: quality
+  rules:
+  - alert: AccuracyLow
+    metric: accuracy
+    condition: "< 0.8"
+    plan: retrain
+receivers:
+  chat: {kind: slack, url_env: SLACK_URL}
+  job: {kind: webhook, url: "http://127.0.0.1:1/x"}
+routes:
+- receivers: [chat]
+plans:
+- name: retrain
+  steps:
+  - notify: chat
+  - action: job
+"""
+
+MISTAKES = [
+    ("metric: accuracy", "metric: acuracy", 8, "there is no metric `acuracy`, did you mean `accuracy`?"),
+    ("metric: accuracy", "metric: zzz", 8, "there is no metric `zzz`: known are accuracy, auc, "),
+    ("metric: accuracy", "metrik: accuracy", 8, "unknown key, did you mean `metric`?"),
+    ("    metric: accuracy\n", "", 7, "is missing"),
+    ('"< 0.8"', '"under 0.8"', 9, 'write an operator and a number, such as "< 0.92"'),
+    ('"< 0.8"', '"< 0.8"\n    for: 2 days', 10, "'2 days' is not a duration: write 30s, 5m, 1h30m or 7d"),
+    ('"< 0.8"', '"< 0.8"\n    windows: 5 in 7', 10, 'write "5 of 7"'),
+    ('"< 0.8"', '"< 0.8"\n    windows: 7 of 5', 10, 'write "5 of 7"'),
+    ('"< 0.8"', '"< 0.8"\n    resolve_threshold: 0.7', 7, "lies on the alarm's side of < 0.8"),
+    ('condition: "< 0.8"', "resolve_threshold: 0.7", 7, "resolve_threshold needs a condition"),
+    ('"< 0.8"', '"< 0.8"\n    label_coverage: 1.5', 10, "less than or equal to 1"),
+    ('"< 0.8"', '"< 0.8"\n    no_data: maybe', 10, "'ok', 'alerting', 'no_data' or 'keep_last'"),
+    ('"< 0.8"', '"< 0.8"\n    labels: {model: x}', 10, "the label `model` is set by Remora: choose another name"),
+    ('"< 0.8"', '"< 0.8"\n    labels: {team: "{{ x }}"}', 10, "templates belong in annotations"),
+    ('"< 0.8"', '"< 0.8"\n    labels: {"a-b": x}', 10, "is not a label's name"),
+    ('"< 0.8"', '"< 0.8"\n    select: {model: flight}', 10, "there is no model `flight`, did you mean `flights`?"),
+    ('"< 0.8"', '"< 0.8"\n    select: {feature: age}', 10, "accuracy is not found per feature; these are: "),
+    ('"< 0.8"', '"< 0.8"\n    by: [model, feature]', 10, "accuracy is not found per feature"),
+    ('accuracy\n    condition: "< 0.8"', "error_rate\n    label_coverage: 0.5", 9, "error_rate needs no labels"),
+    ("plan: retrain", "plan: retrian", 10, "there is no plan `retrian`, did you mean `retrain`?"),
+    ("kind: slack", "kind: slak", 12, "'webhook' or 'slack'"),
+    ("url_env: SLACK_URL", "url_env: A, url_file: b", 12, "give exactly one of url, url_file and url_env"),
+    ("{kind: slack, url_env: SLACK_URL}", "{kind: slack}", 12, "found none"),
+    ("url_env: SLACK_URL", "url_env: A, secret_env: B", 12, "secret and body are for webhooks"),
+    ('url: "http', 'secret_env: A, secret_file: b, url: "http', 13, "give one of secret, secret_file and secret_env"),
+    ('url: "http', 'timeout: 5m, url: "http', 13, "less than or equal to"),
+    ("[chat]", "[chatt]", 15, "there is no receiver `chatt`, did you mean `chat`?"),
+    ("notify: chat", "notify: pager", 19, "there is no receiver `pager`: known are chat, job"),
+    ("notify: chat", "notify: chat\n    wait: 5m", 19, "exactly one of notify, action, wait and checklist"),
+    ("action: job", "action: chat", 20, "`chat` cannot start anything: an action needs a webhook with body remora.v1"),
+    ("action: job", "action: job\n    guard: {cooldwn: 1h}", 21, "unknown key, did you mean `cooldown`?"),
+    ("plans:\n", "plans:\n- {name: retrain, steps: [{wait: 1m}]}\n", 18, "the name `retrain` stands at line 17 already"),
+    ("routes:", "actions: {paused_models: [flight]}\nroutes:", 14, "there is no model `flight`"),
+    ("version: 1", "version: 2", 1, "1"),
+    ("models:", "models: &x", None, None),
+    ("routes:\n", "groups: []\nroutes:\n", 14, "not YAML: `groups` stands at line 4 already"),
+    ("routes:\n", "routes: [\n", 15, "not YAML"),
+    ("- name: quality", "- name: quality\n  rules: []\n- name: quality", 7, "another group is called `quality` already"),
+]  # fmt: skip
+
+
+def test_the_good_file_is_good(tmp_path):
+    path = tmp_path / "remora.yaml"
+    path.write_text(GOOD)
+    assert load(path).groups[0].rules[0].limit == ("<", 0.8)
+    assert load(None) == Config()
+
+
+@pytest.mark.parametrize(("right", "wrong", "line", "what"), [case for case in MISTAKES if case[2]])
+def test_a_mistake_is_shown_with_its_line(right, wrong, line, what):
+    assert right in GOOD
+    with pytest.raises(ConfigError) as caught:
+        parse(GOOD.replace(right, wrong, 1))
+    shown = [str(problem) for problem in caught.value.problems]
+    assert any(what in one and one.startswith(f"line {line}: ") for one in shown), shown
+
+
+def test_every_mistake_is_shown_at_once_in_the_order_of_the_file():
+    text = (
+        GOOD.replace("accuracy", "acuracy")
+        .replace("[chat]", "[chatt]")
+        .replace("notify: chat", "notify: chap")
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert [problem.line for problem in caught.value.problems] == [8, 15, 19]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"\xff\xfe", "is not UTF-8 text"), (b"- 1", "must be a mapping"), (b"a: *b", "aliases"), (b"", "must be a mapping")],
+)  # fmt: skip
+def test_files_that_are_no_configuration(tmp_path, content, what):
+    path = tmp_path / "remora.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="1 mistake") as caught:
+        load(path)
+    assert what in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_secrets_do_not_print():
+    config = parse(
+        GOOD.replace('url: "http://127.0.0.1:1/x"', 'url: "http://127.0.0.1:1/hidden", secret: whsec_hidden')
+    )
+    assert "hidden" not in repr(config)
+    assert "hidden" not in config.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("30s", 30),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("7d", 604800),
+        ("1w2d", 777600),
+        ("500ms", 0.5),
+        (0, 0),
+    ],
+)
+def test_durations_are_prometheus(text, seconds):
+    assert parse_duration(text) == timedelta(seconds=seconds)
+    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5 m", "5m3h", "1.5h"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)

@@ -51,7 +51,7 @@ def done_between(connection: sa.Connection, model: str, start: datetime, end: da
         .where(job_runs.c.state == "done")
         .group_by(job_runs.c.job)
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def open_runs(connection: sa.Connection, job: str, model: str, wall: datetime) -> list[Window]:
@@ -114,7 +114,7 @@ def active_references(connection: sa.Connection, model: str) -> dict[str, str]:
     query = sa.select(reference_sets.c.version, reference_sets.c.id).where(
         reference_sets.c.model == model, reference_sets.c.active
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def columns_of(connection: sa.Connection, reference_id: str) -> list[Any]:

@@ -1,0 +1,327 @@
+"""The jobs against real databases: judged once, by whoever comes, and again when something came late."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from sklearn.metrics import roc_auc_score
+
+from collector.store import Store, shapes_of
+from detectors import runner
+from detectors.clock import clock_state, move_clock, read_clock, settle
+from detectors.errors import ClockError
+from detectors.jobs import MOST_PER_PASS, run_due
+from detectors.references import build
+from remora.config import parse
+from remora.records import Batch, Label, Prediction
+from remora.runs import LEASE, LostRunError, RunKey, claim_run, finish_run
+from remora.tables import findings, job_runs, summaries
+
+DAY = timedelta(days=1)
+START = datetime(2013, 3, 1, tzinfo=UTC)
+WALL = datetime(2026, 1, 1, tzinfo=UTC)
+ROWS = 300
+
+CONFIG = """
+version: 1
+schedule: {clock: replay}
+models:
+  m:
+    windows: {size: 1d, lateness: 5m, label_lateness: 1d}
+    segments: [site]
+"""
+
+
+@pytest.fixture
+def config():
+    return parse(CONFIG)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(3)
+
+
+def rows_of(random, start, *, count=ROWS, shift=0.0, version="v1", prefix=""):
+    scores = random.beta(2, 4, count)
+    return [
+        Prediction(
+            model="m",
+            id=f"{prefix}{start:%m%d%H%M}-{number}",
+            timestamp=start + timedelta(minutes=5) * (number % 288),
+            version=version,
+            features={"x": float(random.normal() + shift), "c": str(random.choice(["a", "b", "c"]))},
+            prediction=bool(score > 0.5),
+            scores=float(score),
+            latency_ms=float(random.exponential(20)),
+            status=500 if number == 0 else 200,
+            tags={"site": "north" if number % 2 else "south"},
+        )
+        for number, score in enumerate(scores)
+    ]
+
+
+def labels_of(random, rows):
+    return [
+        Label(model="m", id=row.id, label=bool(random.random() < row.scores), timestamp=row.timestamp + DAY)
+        for row in rows
+    ]
+
+
+def write(database, config, name, rows=(), labels=()):
+    Store(database, shapes_of(config)).write(
+        Batch(id=name, source="test", predictions=list(rows), labels=list(labels)), WALL
+    )
+
+
+def tick(database, config, now, owner="a", wall=WALL):
+    done = 0
+    while count := run_due(database, config, now=now, wall=wall, owner=owner):
+        done += count
+    return done
+
+
+def found(database, **where):
+    query = sa.select(findings).where(*(findings.c[name] == value for name, value in where.items()))
+    with database.read() as connection:
+        return connection.execute(query.order_by(findings.c.window_start, findings.c.revision)).all()
+
+
+def runs(database):
+    query = sa.select(job_runs).where(job_runs.c.job != "revisions")
+    with database.read() as connection:
+        return connection.execute(query.order_by(job_runs.c.window_start, job_runs.c.job)).all()
+
+
+def make_reference(database, config, tmp_path, random, version=""):
+    count = 6000
+    frame = pd.DataFrame(
+        {
+            "x": random.normal(size=count),
+            "c": random.choice(["a", "b", "c"], count),
+            "score": random.beta(2, 4, count),
+            "timestamp": [f"2013-02-{1 + number % 20:02d}T10:00:00Z" for number in range(count)],
+        }
+    )
+    frame["prediction"] = frame["score"] > 0.5
+    frame["label"] = random.random(count) < frame["score"]
+    path = tmp_path / f"reference{version}.csv"
+    frame.to_csv(path, index=False)
+    return build(database, config, model="m", version=version, path=path, now=WALL)
+
+
+def test_days_are_judged_and_the_shifted_one_alarms(database, config, random, tmp_path):
+    make_reference(database, config, tmp_path, random)
+    for number in range(4):
+        rows = rows_of(random, START + number * DAY, shift=2.0 if number == 3 else 0.0)
+        write(database, config, f"b{number}", rows, labels_of(random, rows))
+    assert tick(database, config, START + 4 * DAY + timedelta(minutes=4)) == 3 + 3 + 3
+    assert tick(database, config, START + 6 * DAY) == 2 + 2 + 2
+    verdicts = [row.verdict for row in found(database, metric="psi", feature="x", version="")]
+    assert verdicts == ["ok", "ok", "ok", "alarm", "not_enough_data"]
+    assert {row.verdict for row in found(database, metric="psi", feature="c", version="v1")} == {"ok"}
+    assert [row.verdict for row in found(database, metric="auc", version="", segment="")] == [
+        *["ok"] * 4,
+        "not_enough_data",
+    ]
+    errors = found(database, metric="error_rate", version="", segment="")
+    assert [row.value for row in errors] == [1 / ROWS] * 4 + [None]
+    assert errors[-1].verdict == "not_enough_data"
+    assert [row.value for row in found(database, metric="predictions", version="", segment="")] == [
+        ROWS
+    ] * 4 + [0]
+    segments = found(database, metric="predictions", segment="site=north")
+    assert [(row.value, row.version) for row in segments] == [(ROWS / 2, "")] * 4
+    assert {
+        row.reference_value is not None for row in found(database, metric="auc", version="", segment="")
+    } == {True}
+
+
+def test_performance_is_that_of_the_rows(database, config, random):
+    rows = rows_of(random, START)
+    labels = labels_of(random, rows)
+    write(database, config, "b", rows, labels)
+    tick(database, config, START + 2 * DAY)
+    answered = [
+        (label.label, row.scores) for row, label in zip(rows, labels, strict=True) if row.status < 400
+    ]
+    (auc,) = found(database, metric="auc", version="", segment="", window_start=START)
+    assert auc.value == pytest.approx(roc_auc_score(*zip(*answered, strict=True)), abs=0.003)
+    assert auc.low < auc.value < auc.high
+    (coverage,) = found(database, metric="label_coverage", version="", segment="", window_start=START)
+    assert (coverage.value, coverage.size) == (1.0, ROWS - 1)
+
+
+def test_without_a_reference_drift_says_so(database, config, random):
+    write(database, config, "b", rows_of(random, START))
+    tick(database, config, START + DAY * 1.5)
+    (row,) = found(database, metric="psi", feature="x", version="")
+    assert (row.value, row.verdict) == (None, "not_enough_data")
+    assert "remora reference build" in row.reason
+
+
+def test_a_version_takes_its_own_reference_and_the_others_the_models(database, config, random, tmp_path):
+    make_reference(database, config, tmp_path, random)
+    own = make_reference(database, config, tmp_path, random, version="v2")
+    assert own.version == "v2"
+    rows = rows_of(random, START, prefix="1") + rows_of(random, START, shift=0.0, version="v2", prefix="2")
+    write(database, config, "b", rows)
+    tick(database, config, START + DAY * 1.5)
+    assert {row.version for row in found(database, metric="psi", feature="x")} == {"", "v1", "v2"}
+    (both,) = found(database, metric="psi", feature="x", version="")
+    assert both.size == 2 * (ROWS - 1)
+
+
+def test_two_owners_judge_each_window_once(database, config, random):
+    for number in range(10):
+        write(database, config, f"b{number}", rows_of(random, START + number * DAY, count=30))
+    ready = Barrier(2)
+
+    def work(owner):
+        ready.wait(timeout=30)
+        return tick(database, config, START + 12 * DAY, owner)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(work, ["a", "b"]))
+    assert sum(done) == len(runs(database)) == 11 + 11 + 11
+    assert {row.state for row in runs(database)} == {"done"}
+    assert {row.epoch for row in runs(database)} == {1}
+    counted = found(database, metric="predictions", version="", segment="")
+    assert len(counted) == len({row.window_start for row in counted}) == 11
+
+
+def test_a_killed_owners_window_is_taken_over_and_it_stores_nothing_when_it_wakes(database, config, random):
+    write(database, config, "b", rows_of(random, START))
+    dead = claim_run(database, RunKey("traffic", "m", START, START + DAY), owner="dead", wall=WALL)
+    now = START + DAY + timedelta(minutes=5)
+    assert tick(database, config, now) == 1  # drift; traffic is under the dead owner's lease
+    assert tick(database, config, now, wall=WALL + LEASE) == 1
+    with pytest.raises(LostRunError), database.write() as connection:
+        finish_run(connection, dead, wall=WALL)
+    (row,) = found(database, metric="predictions", version="", segment="")
+    assert row.value == ROWS
+    assert [(run.job, run.epoch, run.attempts) for run in runs(database)] == [
+        ("drift", 1, 1),
+        ("traffic", 2, 2),
+    ]
+
+
+def test_late_labels_and_rows_revise_a_window_once(database, config, random):
+    rows = rows_of(random, START)
+    labels = labels_of(random, rows)
+    write(database, config, "b1", rows, labels[:100])
+    now = START + 2 * DAY + timedelta(hours=1)
+    tick(database, config, now)
+    assert (
+        found(database, metric="accuracy", version="", segment="", window_start=START)[0].verdict
+        == "labels_not_mature"
+    )
+    write(database, config, "b2", (), labels[100:])
+    now += timedelta(hours=1)
+    assert run_due(database, config, now=now, wall=WALL, owner="a") == 1
+    assert tick(database, config, now) == 0
+    first, second = found(database, metric="accuracy", version="", segment="", window_start=START)
+    assert (first.revision, first.latest, second.revision, second.latest) == (0, False, 1, True)
+    assert (second.verdict, second.coverage) == ("ok", 1.0)
+    late = rows_of(random, START, count=10, prefix="late")
+    write(database, config, "b3", late)
+    assert tick(database, config, now) == 3  # late rows change every job's numbers
+    counted = found(database, metric="predictions", version="", segment="", window_start=START)
+    assert [(row.value, row.latest) for row in counted] == [(ROWS, False), (ROWS + 10, True)]
+    assert {run.state for run in runs(database)} == {"done"}
+
+
+def test_what_comes_after_the_time_to_revise_changes_nothing(database, config, random):
+    write(database, config, "b", rows_of(random, START))
+    tick(database, config, START + 30 * DAY)
+    write(database, config, "late", rows_of(random, START, count=10, prefix="late"))
+    assert tick(database, config, START + 30 * DAY) == 0
+
+
+def test_under_the_systems_clock_a_window_rests_between_revisions(database, random):
+    config = parse(CONFIG.replace("replay", "system"))
+    rows = rows_of(random, START)
+    write(database, config, "b", rows)
+    now = START + 2 * DAY + timedelta(hours=1)
+    tick(database, config, now, wall=now)
+    labels = labels_of(random, rows)
+    write(database, config, "b2", (), labels[:200])
+    soon = now + timedelta(minutes=1)
+    assert tick(database, config, soon, wall=soon) == 0
+    write(database, config, "b3", (), labels[200:])
+    later = now + timedelta(hours=4)
+    assert tick(database, config, later, wall=later) == 1
+    assert [
+        row.revision for row in found(database, metric="accuracy", version="", segment="", window_start=START)
+    ] == [
+        0,
+        1,
+    ]
+
+
+def test_damaged_bytes_cost_one_metric_and_not_the_window(database, config, random, tmp_path):
+    make_reference(database, config, tmp_path, random)
+    write(database, config, "b", rows_of(random, START))
+    with database.write() as connection:
+        connection.execute(
+            sa.update(summaries).where(summaries.c.column_name == "x").values(data=b"\x01damaged"),
+        )
+    assert tick(database, config, START + DAY * 1.5) == 2
+    (broken,) = found(database, metric="psi", feature="x", version="")
+    assert (broken.value, broken.verdict) == (None, "could_not_compute")
+    assert "UnreadableSummaryError" in broken.reason
+    assert found(database, metric="psi", feature="c", version="")[0].verdict == "ok"
+
+
+def test_a_window_that_fails_is_tried_again_and_stops_no_other(database, config, random, monkeypatch):
+    for number in range(2):
+        write(database, config, f"b{number}", rows_of(random, START + number * DAY, count=20))
+    right = runner._JOBS["traffic"]
+    failures = iter([True])
+
+    def breaks(*arguments):
+        if next(failures, False):
+            raise RuntimeError("a secret value")
+        return right(*arguments)
+
+    monkeypatch.setitem(runner._JOBS, "traffic", breaks)
+    now = START + 2 * DAY + timedelta(minutes=5)
+    tick(database, config, now)
+    states = [(run.job, run.state, run.error) for run in runs(database) if run.job == "traffic"]
+    assert states == [("traffic", "failed", "RuntimeError"), ("traffic", "done", None)]
+    assert tick(database, config, now, wall=WALL + timedelta(seconds=10)) == 1
+    assert {run.state for run in runs(database)} == {"done"}
+
+
+def test_after_an_outage_all_windows_are_caught_up_in_bounded_passes(sqlite_database, random):
+    config = parse(CONFIG.replace("size: 1d", "size: 5m"))
+    write(sqlite_database, config, "b", rows_of(random, START, count=20))
+    now = START + DAY
+    passes = []
+    while count := run_due(sqlite_database, config, now=now, wall=WALL, owner="a"):
+        passes.append(count)
+    assert passes == [MOST_PER_PASS, 2 * 287 - MOST_PER_PASS]
+    counted = found(sqlite_database, metric="predictions", version="", segment="")
+    assert [row.window_start for row in counted] == [START + timedelta(minutes=5) * n for n in range(287)]
+
+
+def test_the_replayed_clock_only_goes_forward(database, config):
+    assert read_clock(database, config, WALL) is None
+    assert move_clock(database, config, START).now == START
+    assert move_clock(database, config, START).now == START
+    with pytest.raises(ClockError, match="does not go back"):
+        move_clock(database, config, START - DAY)
+    settle(database, config, START)
+    settle(database, config, START - DAY)
+    state = clock_state(database, config, WALL)
+    assert (state.mode, state.now, state.settled) == ("replay", START, START)
+    with pytest.raises(ClockError, match="time zone"):
+        move_clock(database, config, datetime(2013, 3, 1))  # noqa: DTZ001
+    with pytest.raises(ClockError, match="system"):
+        move_clock(database, parse("version: 1"), START)

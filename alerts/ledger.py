@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -190,8 +189,3 @@ def audit_entry(connection: sa.Connection, at: datetime, actor: str, what: str, 
 def has_audit(connection: sa.Connection, what: str, subject: str) -> bool:
     statement = sa.select(audit.c.id).where(audit.c.what == what, audit.c.subject == subject).limit(1)
     return connection.execute(statement).first() is not None
-
-
-def known_ids(rows: Collection[IncidentRow]) -> set[str]:
-    """The alerts of these incidents."""
-    return {identity for row in rows for identity in row.alert_ids}

@@ -40,7 +40,10 @@ def expected(bins: int, size: float, reference_size: float) -> float:
 
 
 def chance(bins: int, size: float, reference_size: float) -> float:
-    """The PSI that chance alone exceeds once in 10,000 windows (chi-square by Wilson and Hilferty 1931)."""
+    """The PSI that chance alone exceeds once in 10,000 windows.
+
+    Chi-square's quantile after Wilson and Hilferty 1931: at most 2 % too high, 8 % below five bins.
+    """
     degrees = bins - 1
     if degrees == 0:
         return 0.0

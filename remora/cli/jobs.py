@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from prometheus_client import Counter
+
 import alerts.jobs
 import alerts.sender
 import dashboards.reports
 import detectors.clock
 import detectors.jobs
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from prometheus_client import Counter
-
 from remora.errors import UnavailableError
 from remora.telemetry import REGISTRY, get_logger
 

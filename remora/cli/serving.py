@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
 
 import alerts.api
 import collector.api
@@ -12,9 +16,6 @@ import collector.gateway
 import dashboards.api
 import dashboards.app
 import detectors.api
-import uvicorn
-from fastapi import FastAPI
-
 from remora import __version__, schema
 from remora.cli.errors import install_error_answers
 from remora.cli.jobs import Jobs
@@ -26,11 +27,13 @@ from remora.settings import Address, ServerSettings, check_exposure
 from remora.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["serve"]
 
 log = get_logger("server")
+
+_GRACE_SECONDS = 10
 
 
 def serve(settings: ServerSettings) -> None:
@@ -51,14 +54,35 @@ def serve(settings: ServerSettings) -> None:
     jobs.start()
     log.info("server_started", address=str(settings.listen), version=__version__, clock=config.schedule.clock)
     try:
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False)).run(
-            [listener]
-        )
+        _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        ).run([listener])
     finally:
         jobs.stop()
         ingest.stop()
         database.dispose()
         log.info("server_stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that does not raise the signal again once it has ended, so that jobs and spool end in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _listen(address: Address) -> socket.socket:
@@ -68,7 +92,7 @@ def _listen(address: Address) -> socket.socket:
     try:
         listener.bind((address.host, address.port))
     except OSError as error:
-        msg = f"cannot listen on {address}: {os.strerror(error.errno or 0)}: choose another --listen, or end what is there"
+        msg = f"cannot listen on {address}: {error.strerror}: choose another --listen, or end what is there"
         raise UserError(msg) from None
     return listener
 

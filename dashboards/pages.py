@@ -33,7 +33,7 @@ __all__ = [
     "reports",
 ]
 
-_OVERVIEW_WINDOWS = 120
+_OVERVIEW_POINTS = 1200  # windows of all models together: few models show more of their past
 _MODEL_WINDOWS = 400
 _WHOLE = tuple(name for name, metric in METRICS.items() if not metric.per_feature)
 
@@ -66,7 +66,8 @@ def overview(asked: Asked) -> Page:
     seen = models.models_seen(connection)
     sizes = [asked.config.model(row.name).windows.size for row in seen] or [timedelta(days=1)]
     newest = max((row.last_seen for row in seen), default=asked.now)
-    period = asked.period(min(asked.now, newest + max(sizes)), min(sizes) * _OVERVIEW_WINDOWS)
+    windows = min(300, max(48, _OVERVIEW_POINTS // len(sizes)))
+    period = asked.period(min(asked.now, newest + max(sizes)), min(sizes) * windows)
     rows = overview_view.build(
         seen, models.versions_of(connection), models.open_alerts(connection),
         findings.series(connection, overview_view.SERIES, period),

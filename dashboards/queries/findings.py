@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_FINDINGS = 10_000
+_MAX_MODELS = 500
+_ENDS_AT_ONCE = 20
 _MAX_SERIES = 60_000  # a year of hourly windows of seven metrics
 
 Rows = Sequence[Any]
@@ -59,30 +62,56 @@ def _whole(query: sa.Select[Any], version: str = "") -> sa.Select[Any]:
 
 def newest(connection: sa.Connection, metrics: Sequence[str], model: str | None = None) -> Rows:
     """The newest window's findings of each (model, metric), all versions together; one row per feature."""
-    wanted = sa.union_all(*(sa.select(sa.literal(metric).label("metric")) for metric in metrics)).subquery(
-        "wanted"
-    )
-    last = (
+    ends = _newest_ends(connection, metrics, model)
+    by_end: dict[datetime, set[str]] = {}
+    for (name, _), end in ends.items():
+        by_end.setdefault(end, set()).add(name)
+    found: list[Any] = []
+    for chunk in _chunks(by_end, _ENDS_AT_ONCE):
+        names = set[str]().union(*(by_end[end] for end in chunk))
+        query = sa.select(findings).where(
+            findings.c.model.in_(names), findings.c.metric.in_(metrics), findings.c.window_end.in_(chunk)
+        )
+        found += connection.execute(_whole(query).limit(_MAX_SERIES)).all()
+    return [row for row in found if ends.get((row.model, row.metric)) == row.window_end]
+
+
+def _chunks(items: Iterable[datetime], size: int) -> Iterator[list[datetime]]:
+    left = iter(items)
+    while chunk := list(islice(left, size)):
+        yield chunk
+
+
+def _newest_ends(
+    connection: sa.Connection, metrics: Sequence[str], model: str | None
+) -> dict[tuple[str, str], datetime]:
+    """(model, metric) -> end of its newest window: one look into the index for each."""
+    last = [
         sa.select(sa.func.max(findings.c.window_end))
-        .where(findings.c.model == models.c.name, findings.c.metric == wanted.c.metric)
+        .where(findings.c.model == models.c.name, findings.c.metric == metric)
         .scalar_subquery()
-    )
-    pairs = sa.select(models.c.name, wanted.c.metric, last.label("window_end")).join(wanted, sa.true())
+        .label(f"end_{index}")
+        for index, metric in enumerate(metrics)
+    ]
+    query = sa.select(models.c.name, *last)
     if model is not None:
-        pairs = pairs.where(models.c.name == model)
-    pair = pairs.subquery("pair")
-    query = sa.select(findings).join(
-        pair,
-        (findings.c.model == pair.c.name)
-        & (findings.c.metric == pair.c.metric)
-        & (findings.c.window_end == pair.c.window_end),
-    )
-    return connection.execute(_whole(query).limit(_MAX_SERIES)).all()
+        query = query.where(models.c.name == model)
+    rows = connection.execute(query.limit(_MAX_MODELS)).all()
+    return {
+        (row[0], metric): end
+        for row in rows
+        for metric, end in zip(metrics, row[1:], strict=True)
+        if end is not None
+    }
 
 
 def _of_period(query: sa.Select[Any], period: Period, model: str | None) -> sa.Select[Any]:
     query = query.where(findings.c.window_end > period.start, findings.c.window_start < period.end)
-    return query if model is None else query.where(findings.c.model == model)
+    if model is not None:
+        return query.where(findings.c.model == model)
+    return query.where(
+        findings.c.model.in_(sa.select(models.c.name))
+    )  # lets the index on (model, metric, …) serve
 
 
 _POINT = (
@@ -143,7 +172,8 @@ def by_version(connection: sa.Connection, model: str, metrics: Sequence[str], pe
 def predictions_judged(connection: sa.Connection) -> Rows:
     """(model, total): predictions in judged windows, all versions together."""
     query = sa.select(findings.c.model, sa.func.sum(findings.c.value).label("total"))
-    query = _whole(query.where(findings.c.metric == "predictions", findings.c.value.is_not(None)))
+    named = findings.c.model.in_(sa.select(models.c.name))  # lets the index serve
+    query = _whole(query.where(named, findings.c.metric == "predictions", findings.c.value.is_not(None)))
     return connection.execute(query.group_by(findings.c.model).limit(500)).all()
 
 

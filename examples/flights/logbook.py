@@ -13,7 +13,7 @@ from remora import tables as t
 from remora.catalogue import show
 from remora.database import Database
 
-__all__ = ["Counts", "Event", "Logbook", "Repair"]
+__all__ = ["Counts", "Event", "Logbook", "Repair", "Totals"]
 
 MODEL = "flights"
 QUALITY_DAYS = 14
@@ -21,15 +21,23 @@ QUALITY_DAYS = 14
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows in the tables."""
+    """How far things are; cheap to read while the voyage lasts."""
+
+    predictions: int
+    labels: int
+    windows: int
+    reports: int
+    deliveries: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Rows in the tables at the end."""
 
     predictions: int
     failed: int
     labels: int
     joined: int
-    windows: int
-    reports: int
-    deliveries: int
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,26 @@ class Logbook:
     def counts(self) -> Counts:
         """How many of everything."""
         judged = (t.job_runs.c.state == "done") & t.job_runs.c.job.in_(["traffic", "drift", "performance"])
+        b = t.batches.c  # what each batch brought: a sum over few rows
+        brought = sa.select(
+            sa.func.coalesce(sa.func.sum(b.predictions), 0), sa.func.coalesce(sa.func.sum(b.labels), 0)
+        )
+        predictions, labels = self._rows(brought)[0]
         return Counts(
+            predictions=int(predictions),
+            labels=int(labels),
+            windows=self._count(t.job_runs, judged),
+            reports=self._count(t.reports, t.reports.c.state == "done"),
+            deliveries=self._count(t.deliveries, t.deliveries.c.state == "delivered"),
+        )
+
+    def totals(self) -> Totals:
+        """The rows themselves, counted one by one."""
+        return Totals(
             predictions=self._count(t.predictions),
             failed=self._count(t.predictions, t.predictions.c.status >= 500),
             labels=self._count(t.labels),
             joined=self._count(t.labels, t.labels.c.joined),
-            windows=self._count(t.job_runs, judged),
-            reports=self._count(t.reports, t.reports.c.state == "done"),
-            deliveries=self._count(t.deliveries, t.deliveries.c.state == "delivered"),
         )
 
     def settled(self) -> datetime | None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from logbook import Counts, Event, Repair
+from logbook import Counts, Event, Repair, Totals
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -101,7 +101,7 @@ class Screen:
         if self._counts is not None:
             c = self._counts
             numbers = Text.assemble(
-                ("  predictions ", "dim"), f"{c.predictions:,}", ("   labels ", "dim"), f"{c.joined:,}",
+                ("  predictions ", "dim"), f"{c.predictions:,}", ("   labels ", "dim"), f"{c.labels:,}",
                 ("   windows judged ", "dim"), f"{c.windows:,}", ("   messages ", "dim"), f"{c.deliveries:,}",
                 ("   reports ", "dim"), f"{c.reports:,}",
             )  # fmt: skip
@@ -118,16 +118,21 @@ class Screen:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def summary(
-        self, counts: Counts, alerts: Sequence[object], repairs: list[Repair], places: dict[str, str]
+        self,
+        totals: Totals,
+        counts: Counts,
+        alerts: Sequence[object],
+        repairs: list[Repair],
+        places: dict[str, str],
     ) -> None:
         """The short table that the voyage ends with."""
         table = Table(title="The voyage", show_header=False, title_justify="left", pad_edge=False)
         table.add_column(style="dim")
         table.add_column(overflow="fold")
         table.add_row(
-            "predictions logged", f"{counts.predictions:,} ({counts.failed:,} answered with an error)"
+            "predictions logged", f"{totals.predictions:,} ({totals.failed:,} answered with an error)"
         )
-        table.add_row("labels joined", f"{counts.joined:,} of {counts.labels:,}")
+        table.add_row("labels joined", f"{totals.joined:,} of {totals.labels:,}")
         table.add_row("windows judged", f"{counts.windows:,}")
         table.add_row("messages delivered", f"{counts.deliveries:,}")
         for name, lines in (("alerts", _alert_lines(alerts)), ("model updates", _repair_lines(repairs))):

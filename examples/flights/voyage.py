@@ -193,7 +193,13 @@ class Voyage:
             "database": str(self.folder / "remora.db"),
             "reports": f"{self.logbook.counts().reports} in {self.folder / 'reports'}, linked from the alerts",
         }
-        self.screen.summary(self.logbook.counts(), self.logbook.alerts(), self.logbook.repairs(), places)
+        self.screen.summary(
+            self.logbook.totals(),
+            self.logbook.counts(),
+            self.logbook.alerts(),
+            self.logbook.repairs(),
+            places,
+        )
 
 
 def _reached(settled: datetime | None, now: datetime) -> bool:

@@ -86,7 +86,8 @@ class NumericSummary:
         if not edges:
             return np.array([float(self.count)])
         shares = np.asarray(self.sketch.get_pmf(edges, True), dtype=float)
-        return np.rint(shares * self.count)  # the sketch's weights are whole numbers
+        whole: NDArray[np.float64] = np.rint(shares * self.count)  # the sketch's weights are whole numbers
+        return whole
 
     def merge(self, other: NumericSummary) -> None:
         self.missing += other.missing

@@ -83,6 +83,8 @@ def _due(tick: _Pass) -> Iterator[RunKey]:
     with tick.database.read() as connection:
         for model, first_seen in queries.known_models(connection):
             windows = tick.config.model(model).windows
+            # One row with a date of long ago must not make a century of windows due.
+            first_seen = max(first_seen, tick.now - windows.backfill)  # noqa: PLW2901
             spans = {
                 job: due_span(first_seen, tick.now, windows.size, _lateness(windows, job)) for job in JOBS
             }

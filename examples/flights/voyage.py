@@ -100,24 +100,23 @@ class Voyage:
     async def _day_end(self, day: date) -> None:
         """Let Remora take in, judge and act on the day before the next one begins."""
         await self._delivered()
+        if day > self.last:
+            return  # only the labels of the last flights: the clock is moved once more at the end
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        for now in (
-            midnight + NOON,
-            midnight + 2 * NOON,
-        ):  # at noon yesterday's labels are in, at midnight the day is over
+        # At noon yesterday's labels are in, at midnight the day is over.
+        for now in (midnight + NOON, midnight + 2 * NOON):
             await self._set_clock(now)
             await self._settled(now)
-        if day <= self.last:
-            self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
-            self._save(replace(self.log, next_day=str(day + timedelta(days=1))))
-        self._show(min(day, self.last))
+        self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
+        self._save(replace(self.log, next_day=str(day + timedelta(days=1))))
+        self._show(day)
 
     def _show(self, day: date) -> None:
         self.screen.day(day, self.logbook.counts(), self.logbook.daily("auc"), self.logbook.events())
 
     async def _last_judgement(self) -> None:
-        """Two more days for the labels and the verdicts of the last day, then the reports and messages under way."""
-        end = datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + timedelta(days=3)
+        """Half a day more for the labels and the verdict of the last day, then the reports and messages under way."""
+        end = datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + 3 * NOON
         await self._set_clock(end)
         await self._settled(end)
         await self._until(

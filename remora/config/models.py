@@ -45,6 +45,11 @@ class Windows(Section):
         default=timedelta(days=7), description="late rows and labels revise a window this long"
     )
 
+    backfill: Duration = Field(
+        default=timedelta(days=400),
+        description="windows that ended longer ago are not judged, whatever comes in",
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         minute = timedelta(minutes=1)

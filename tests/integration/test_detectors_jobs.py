@@ -311,6 +311,15 @@ def test_after_an_outage_all_windows_are_caught_up_in_bounded_passes(sqlite_data
     assert [row.window_start for row in counted] == [START + timedelta(minutes=5) * n for n in range(287)]
 
 
+def test_one_row_of_long_ago_does_not_make_a_century_of_windows_due(sqlite_database, config, random):
+    write(sqlite_database, config, "old", rows_of(random, datetime(1950, 1, 1, tzinfo=UTC), count=1))
+    write(sqlite_database, config, "new", rows_of(random, START))
+    done = 0
+    while more := run_due(sqlite_database, config, now=START + DAY, wall=WALL, owner="a"):
+        done += more
+    assert done <= 3 * 401
+
+
 def test_the_replayed_clock_only_goes_forward(database, config):
     assert read_clock(database, config, WALL) is None
     assert move_clock(database, config, START).now == START

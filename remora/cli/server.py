@@ -25,7 +25,7 @@ def server(
     spool: Annotated[
         Path,
         typer.Option("--spool", envvar="REMORA_SPOOL", metavar="DIR", help="Where ingested records wait."),
-    ] = Path("remora-spool"),
+    ] = Path("remora-server-spool"),
     spool_bytes: Annotated[
         int,
         typer.Option(

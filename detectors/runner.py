@@ -127,10 +127,11 @@ def _traffic(loaded: Loaded, _model: Model, _find: _Find) -> Iterator[Found]:
 
 def _performance(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
     maturity = Maturity(model.min_labelled, model.min_coverage)
+    serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():
 
         def compute(part: Slice = part, version: str = version, segment: str = segment) -> dict[str, Result]:
-            baseline = None if segment else find(version)
+            baseline = None if segment else find(version or serving) or find(version)
             usual = baseline.performance if baseline else None
             summary = part.get(PERFORMANCE, PerformanceSummary)
             return performance.judge(summary, part.answered, model.kind, maturity, usual)
@@ -140,8 +141,9 @@ def _performance(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
 
 
 def _drift(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
+    serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():
-        baseline = find(version)
+        baseline = find(version or serving) or find(version)
         references = baseline.columns if baseline else {}
         names = sorted({*references, *part.columns})
         for name in names:
@@ -150,6 +152,21 @@ def _drift(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
         if not names:
             for metric in FEATURE_METHODS:
                 yield version, segment, metric, "", unknown(NOT_ENOUGH_DATA, _NO_REFERENCE)
+
+
+def _serving(loaded: Loaded) -> str:
+    """The version that answered most of the window's rows, or ''.
+
+    All versions together are compared with its reference: a retrained model scores otherwise than the one before it,
+    and that is no drift.
+    """
+    answered = {
+        version: part.answered
+        for (version, segment), part in loaded.slices.items()
+        if version and not segment
+    }
+    most = max(answered, key=lambda version: answered[version], default="")
+    return most if most and 2 * answered[most] > sum(answered.values()) else ""
 
 
 def _column(

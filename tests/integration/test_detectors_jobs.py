@@ -99,11 +99,11 @@ def runs(database):
         return connection.execute(query.order_by(job_runs.c.window_start, job_runs.c.job)).all()
 
 
-def make_reference(database, config, tmp_path, random, version=""):
+def make_reference(database, config, tmp_path, random, version="", shift=0.0):
     count = 6000
     frame = pd.DataFrame(
         {
-            "x": random.normal(size=count),
+            "x": random.normal(shift, 1, count),
             "c": random.choice(["a", "b", "c"], count),
             "score": random.beta(2, 4, count),
             "timestamp": [f"2013-02-{1 + number % 20:02d}T10:00:00Z" for number in range(count)],
@@ -176,6 +176,20 @@ def test_a_version_takes_its_own_reference_and_the_others_the_models(database, c
     assert {row.version for row in found(database, metric="psi", feature="x")} == {"", "v1", "v2"}
     (both,) = found(database, metric="psi", feature="x", version="")
     assert both.size == 2 * (ROWS - 1)
+
+
+def test_all_together_are_compared_with_the_reference_of_the_version_in_service(
+    database, config, random, tmp_path
+):
+    make_reference(database, config, tmp_path, random)
+    make_reference(database, config, tmp_path, random, version="v2", shift=3.0)
+    write(database, config, "b", rows_of(random, START, shift=3.0, version="v2"))
+    write(database, config, "c", rows_of(random, START + DAY, shift=3.0, version="v1"))
+    tick(database, config, START + DAY * 2.5)
+    verdicts = {
+        row.window_start: row.verdict for row in found(database, metric="psi", feature="x", version="")
+    }
+    assert verdicts == {START: "ok", START + DAY: "alarm"}
 
 
 def test_two_owners_judge_each_window_once(database, config, random):

@@ -24,6 +24,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import uvloop
 from data import DataError, flights
 from fleet import Fleet
 from logbook import Logbook
@@ -71,7 +72,7 @@ class Voyage:
         self.logbook = Logbook(self.fleet.database())
         self.screen.begin()
         try:
-            asyncio.run(self._replay())
+            uvloop.run(self._replay())
         finally:
             self.screen.end()
             self._fault(on=False)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from remora.catalogue import show
+from remora.config import Config
 from remora.config.base import format_duration
 
-__all__ = ["FILTERS", "render"]
+__all__ = ["FILTERS", "VARIABLES", "mistakes", "render"]
+
+VARIABLES = frozenset({"labels", "annotations", "value", "rule", "runbook_url"})
 
 _LONGEST = 4000
 
@@ -53,3 +56,26 @@ def render(text: str, variables: Mapping[str, object]) -> str:
         return _compiled(text).render(variables)[:_LONGEST]
     except (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         return f"<error expanding template: {str(error) or type(error).__name__}>"[:_LONGEST]
+
+
+def mistakes(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where a rule's annotation is no template, or names a filter or a variable that there is not, and what is wrong."""
+    for g, group in enumerate(config.groups):
+        for r, rule in enumerate(group.rules):
+            for name, text in rule.annotations.items():
+                wrong = _mistake(text)
+                if wrong:
+                    yield ("groups", g, "rules", r, "annotations", name), wrong
+
+
+def _mistake(text: str) -> str | None:
+    try:
+        _compiled(text)
+        unknown = meta.find_undeclared_variables(_environment().parse(text)) - VARIABLES
+    except TemplateError as error:
+        return f"not a template: {error}"
+    return (
+        f"there is no variable `{min(unknown)}`: known are {', '.join(sorted(VARIABLES))}"
+        if unknown
+        else None
+    )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from remora.config import load
+from remora.config.load import Check
 from remora.errors import ConfigError
 
 __all__ = ["check"]
@@ -19,7 +20,7 @@ def check(
 ) -> None:
     """Say whether a remora.yaml is right, or every mistake in it with its line. Exit code 2 on a mistake."""
     try:
-        config = load(file)
+        config = load(file, _template_check())
     except ConfigError as error:
         for problem in error.problems:
             print(f"{file}: {problem}", file=sys.stderr)
@@ -33,3 +34,12 @@ def check(
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _template_check() -> Check | None:
+    """Annotations are looked at where the server extra is installed: their template engine comes with it."""
+    try:
+        from alerts.templates import mistakes
+    except ImportError:
+        return None
+    return mistakes

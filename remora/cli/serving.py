@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import alerts.api
+import alerts.templates
 import collector.api
 import collector.gateway
 import dashboards.api
@@ -39,7 +40,7 @@ _GRACE_SECONDS = 10
 def serve(settings: ServerSettings) -> None:
     """Run until SIGTERM or Ctrl-C, then deliver what is spooled and stop."""
     configure_logging()
-    config = load(settings.config)
+    config = load(settings.config, alerts.templates.mistakes)
     if settings.external_url:
         config = config.model_copy(update={"external_url": settings.external_url})
     database = connect(settings.database)

@@ -27,9 +27,9 @@ def dotted(path: Path) -> str:
     return text
 
 
-def cross_check(config: Config, lines: LineIndex) -> list[Problem]:
+def cross_check(config: Config, lines: LineIndex, also: Iterable[tuple[Path, str]] = ()) -> list[Problem]:
     """Every mistake between the sections of a file whose sections are right."""
-    found = [*_rules(config), *_routes(config), *_plans(config), *_names(config)]
+    found = [*_rules(config), *_routes(config), *_plans(config), *_names(config), *also]
     problems = [Problem(dotted(path), lines.of(path), what) for path, what in found]
     rules = [(rule.alert, path) for path, rule in _each_rule(config)]
     plans = [(plan.name, ("plans", index)) for index, plan in enumerate(config.plans)]
@@ -57,6 +57,11 @@ def _rules(config: Config) -> Iterable[tuple[Path, str]]:
             where = (*path, "by") if rule.select.feature is None else (*path, "select", "feature")
             having = ", ".join(sorted(known.name for known in METRICS.values() if known.per_feature))
             yield where, f"{rule.metric} is not found per feature; these are: {having}"
+        if metric.job != "drift" and rule.condition is None:
+            yield (
+                (*path, "alert"),
+                f'{rule.metric} has no verdict of its own: say when, such as condition: "> 0.05"',
+            )
         if metric.job != "performance" and rule.label_coverage > 0:
             yield (
                 (*path, "label_coverage"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,9 @@ from remora.config.lines import LineIndex, read_yaml
 from remora.config.models import Model
 from remora.errors import ConfigError, Problem
 
-__all__ = ["Config", "Schedule", "load", "parse"]
+Check = Callable[["Config"], Iterable[tuple[tuple[Any, ...], str]]]
+
+__all__ = ["Check", "Config", "Schedule", "load", "parse"]
 
 
 class Schedule(Section):
@@ -58,8 +61,11 @@ class Config(Section):
         return Model() if found is None else found  # making one costs more than everything else here
 
 
-def load(path: Path | None) -> Config:
-    """Read a file; no file means every default. Raises `ConfigError` with every mistake."""
+def load(path: Path | None, also: Check | None = None) -> Config:
+    """Read a file; no file means every default. Raises `ConfigError` with every mistake.
+
+    `also` looks at what the kernel cannot judge, such as templates: it gives paths and what is wrong there.
+    """
     if path is None:
         return Config()
     try:
@@ -68,10 +74,10 @@ def load(path: Path | None) -> Config:
         raise ConfigError(str(path), [Problem("", None, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), [Problem("", None, "is not UTF-8 text")]) from None
-    return parse(text, str(path))
+    return parse(text, str(path), also)
 
 
-def parse(text: str, source: str = "remora.yaml") -> Config:
+def parse(text: str, source: str = "remora.yaml", also: Check | None = None) -> Config:
     """Validate the text of a file; raises `ConfigError` with every mistake."""
     try:
         data, lines = read_yaml(text)
@@ -86,7 +92,7 @@ def parse(text: str, source: str = "remora.yaml") -> Config:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(source, [_problem(item, lines) for item in error.errors()]) from None
-    problems = cross_check(config, lines)
+    problems = cross_check(config, lines, also(config) if also else ())
     if problems:
         raise ConfigError(source, problems)
     return config

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.templates import render
+from alerts.templates import mistakes, render
+from remora.config import parse
+from remora.errors import ConfigError
 
 VARIABLES = {
     "labels": {"model": "flights"},
@@ -38,3 +40,25 @@ def test_a_mistake_shows_in_the_text_and_nowhere_else(text):
 
 def test_a_text_has_an_end():
     assert len(render("{{ 'x' * 100000 }}", VARIABLES)) == 4000
+
+
+@pytest.mark.parametrize(
+    ("summary", "says"),
+    [
+        ("{{ value|nmber }}", "No filter named 'nmber'"),
+        ("{{ value", "not a template"),
+        ("{{ lables.model }}", "there is no variable `lables`: known are annotations, labels, rule"),
+    ],
+)
+def test_a_wrong_template_is_a_mistake_of_the_file(summary, says):
+    text = (
+        "version: 1\ngroups:\n- name: g\n  rules:\n"
+        "  - alert: A\n    metric: auc\n    condition: '< 1'\n"
+        f"    annotations:\n      summary: '{summary}'\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse(text, also=mistakes)
+    (problem,) = caught.value.problems
+    assert problem.line == 9
+    assert says in problem.what
+    assert parse(text.replace(summary, "{{ labels.model }} {{ value|number }}"), also=mistakes).groups

@@ -52,6 +52,7 @@ MISTAKES = [
     ('"< 0.8"', '"< 0.8"\n    select: {feature: age}', 10, "accuracy is not found per feature; these are: "),
     ('"< 0.8"', '"< 0.8"\n    by: [model, feature]', 10, "accuracy is not found per feature"),
     ('accuracy\n    condition: "< 0.8"', "error_rate\n    label_coverage: 0.5", 9, "error_rate needs no labels"),
+    ('    condition: "< 0.8"\n', "", 7, "accuracy has no verdict of its own: say when"),
     ("plan: retrain", "plan: retrian", 10, "there is no plan `retrian`, did you mean `retrain`?"),
     ("kind: slack", "kind: slak", 12, "'webhook' or 'slack'"),
     ("url_env: SLACK_URL", "url_env: A, url_file: b", 12, "give exactly one of url, url_file and url_env"),

@@ -45,7 +45,7 @@ class ReportWorker:
         self, database: Database, folder: Path, config: Config, *, timeout: float = _TIMEOUT_SECONDS
     ) -> None:
         self.database = database
-        self.folder = folder
+        self.folder = folder.resolve()  # the process beside works in a folder of its own
         self.config = config
         self.timeout = timeout
         self.child = Child(_MEMORY)

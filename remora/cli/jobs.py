@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import uuid
@@ -64,6 +65,7 @@ class Jobs:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.sender = alerts.sender.Sender(database, config, self.owner)
         self.reports = dashboards.reports.ReportWorker(database, settings.reports, config)
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a round that is not over yet is no news
         self.scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(4)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},

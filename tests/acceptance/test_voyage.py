@@ -268,3 +268,45 @@ def test_the_pages_show_the_voyage(voyage, rows):
         browser.close()
     assert errors == []
     assert all(url.startswith((base, "data:", "blob:")) for url in requests)
+
+
+def test_a_port_in_use_is_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [
+            sys.executable,
+            "-m",
+            "remora",
+            "demo",
+            "--exit",
+            "--folder",
+            str(tmp_path / "v"),
+            "--listen",
+            where,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"remora demo: the pages cannot listen on {where}: choose another place, such as --listen 127.0.0.1:8081\n"
+    )
+
+
+def test_two_voyages_in_one_folder_are_refused(voyage):
+    command = [
+        sys.executable,
+        "-m",
+        "remora",
+        "demo",
+        "--exit",
+        "--folder",
+        str(voyage.folder),
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "another voyage is under way" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alerts import queries
 from alerts.queries import AlertRow
 from alerts.receivers.base import Alert
+from alerts.rules import Finding
 from remora.catalogue import METRICS, show
 from remora.config import Config
 from remora.config.alerting import Group, Rule
@@ -58,18 +59,10 @@ def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
     """An alert with what it is compared with and what may have caused it."""
     metric = row.labels.get("metric", "")
     finding = queries.finding_of(connection, row)
-    rule = find_rule(config, row.rule)
-    threshold = ""
-    if row.labels["alertname"] == NO_DATA:
-        threshold = ""
-    elif rule and rule[1].condition:
-        operator, number = rule[1].limit or ("", 0.0)
-        threshold = f"alarm at {operator} {show(metric, number)}"
-    elif finding and finding.threshold is not None:
-        threshold = f"alarm above {show(metric, finding.threshold)}"
     reference = ""
     if finding and finding.reference_value is not None:
-        reference = f"reference {show(metric, finding.reference_value)}"
+        words = "chance alone gives" if metric == "psi" else "reference"
+        reference = f"{words} {show(metric, finding.reference_value)}"
     return Alert(
         fingerprint=row.fingerprint,
         status="resolved" if row.state == "resolved" else "firing",
@@ -84,15 +77,48 @@ def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
         value=row.value,
         shown=show(metric, row.value),
         reference=reference,
-        threshold=threshold,
+        threshold=_threshold(config, row, finding),
+        now=_measured_now(connection, row),
         evidence=_evidence(connection, row),
         runbook_url=row.annotations.get("runbook_url", ""),
     )
 
 
+def _threshold(config: Config, row: AlertRow, finding: Finding | None) -> str:
+    """From where on the rule alarms: `alarm at < 0.610 in 7 of 10 windows`."""
+    metric, found = row.labels.get("metric", ""), find_rule(config, row.rule)
+    if row.labels["alertname"] == NO_DATA:
+        return ""
+    rule = found[1] if found else None
+    many = f" in {rule.windows} windows" if rule and rule.windows else ""
+    if rule and rule.condition:
+        operator, number = rule.limit or ("", 0.0)
+        return f"alarm at {operator} {show(metric, number)}{many}"
+    if finding and finding.threshold is not None:
+        return f"alarm above {show(metric, finding.threshold)}{many}"
+    return ""
+
+
+def _measured_now(connection: sa.Connection, row: AlertRow) -> str:
+    """A resolved alert keeps the value it had while its condition held; this is the newest one."""
+    metric = METRICS.get(row.labels.get("metric", ""))
+    if row.state != "resolved" or row.resolved_at is None or row.labels["alertname"] == NO_DATA:
+        return ""
+    if metric is None or (metric.per_feature and "feature" not in row.labels):
+        return ""
+    finding = queries.newest_value(connection, row, row.resolved_at)
+    return show(finding.metric, finding.value) if finding else ""
+
+
 def _evidence(connection: sa.Connection, row: AlertRow) -> list[str]:
-    """The features that drifted most over the alert's window; names and distances, never values."""
-    if row.state == "resolved":
+    """The features that moved most in the alert's window; names and distances, never values."""
+    if row.state == "resolved" or job_of(row) not in {"drift", "performance"}:
         return []
     moved = queries.drifting(connection, row.model, row.window_start, row.window_end)
-    return [f"{finding.feature} drifted (PSI {show('psi', finding.value)})" for finding in moved]
+    return [_suspect(finding) for finding in moved]
+
+
+def _suspect(finding: Finding) -> str:
+    verb = "drifted" if finding.verdict == "alarm" else "moved"
+    beyond = f", threshold {show('psi', finding.threshold)}" if finding.threshold is not None else ""
+    return f"{finding.feature} {verb} (PSI {show('psi', finding.value)}{beyond})"

@@ -17,12 +17,13 @@ from remora.tables import alerts, clock, findings, job_runs, models, notificatio
 
 __all__ = [
     "AlertRow", "Silence", "Window", "alerts_by_id", "begin_run", "business_time", "coverage", "delete_alerts",
-    "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "notifiable",
-    "put_alerts", "remember", "told", "unresolved_alerts",
+    "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "newest_value",
+    "notifiable", "put_alerts", "remember", "told", "unresolved_alerts",
 ]  # fmt: skip
 
 _ATTEMPTS = 3
 _LOCK = 0x52454D4F  # any number, the same in every process
+_SUSPECT = 0.6  # of its threshold: below that a feature is as usual
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _FINDING = [findings.c[name] for name in Finding.__dataclass_fields__]
 
@@ -200,16 +201,32 @@ def finding_of(connection: sa.Connection, row: AlertRow) -> Finding | None:
 
 
 def drifting(connection: sa.Connection, model: str, start: datetime, end: datetime) -> list[Finding]:
-    """The features that moved most in a window: the first suspects."""
+    """The features that moved most in a window, each measured by its own threshold: the first suspects."""
+    share = findings.c.value / sa.func.nullif(findings.c.threshold, 0)
     statement = (
         sa.select(*_FINDING)
         .where(findings.c.model == model, findings.c.metric == "psi", findings.c.latest)
-        .where(findings.c.window_end > start, findings.c.window_end <= end, findings.c.verdict == "alarm")
+        .where(findings.c.window_end > start, findings.c.window_end <= end)
         .where(findings.c.version == "", findings.c.segment == "")
-        .order_by(findings.c.value.desc())
+        .where(sa.or_(findings.c.verdict == "alarm", share >= _SUSPECT))
+        .order_by(sa.case((findings.c.verdict == "alarm", 0), else_=1), share.desc(), findings.c.feature)
         .limit(3)
     )
     return [Finding(*row) for row in connection.execute(statement)]
+
+
+def newest_value(connection: sa.Connection, row: AlertRow, until: datetime) -> Finding | None:
+    """What is measured now of what an alert was about: the newest finding with a value that was due by then."""
+    labels = row.labels
+    where = [findings.c[name] == labels.get(name, "") for name in ("version", "segment")]
+    if "feature" in labels:
+        where.append(findings.c.feature == labels["feature"])
+    statement = sa.select(*_FINDING).where(
+        findings.c.model == row.model, findings.c.metric == labels.get("metric", ""), findings.c.latest,
+        findings.c.window_end <= until, findings.c.value.is_not(None), *where,
+    )  # fmt: skip
+    first = connection.execute(statement.order_by(findings.c.window_end.desc()).limit(1)).first()
+    return Finding(*first) if first else None
 
 
 def coverage(connection: sa.Connection, model: str, now: datetime) -> float | None:

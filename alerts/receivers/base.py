@@ -36,7 +36,8 @@ class Alert:
     value: float | None = None
     shown: str = "-"
     reference: str = ""  # `0.731 in the reference`
-    threshold: str = ""  # `must not be < 92.0 %`
+    threshold: str = ""  # `alarm at < 92.0 %`
+    now: str = ""  # of a resolved one: what is measured now
     evidence: Sequence[str] = ()
     runbook_url: str = ""
 

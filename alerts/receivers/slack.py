@@ -7,11 +7,14 @@ neither edit nor thread, so what resolves is told in a message of its own.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from alerts.receivers.base import (
     Alert,
     Event,
+    Incident,
     Outgoing,
     ReceiverKind,
     Request,
@@ -24,6 +27,7 @@ __all__ = ["KIND"]
 
 _MOST_ALERTS = 8
 _MOST_BUTTONS = 5
+_SAID_ALREADY = {"first notification", "all alerts resolved"}
 _ICONS = {
     "alert.firing": ":red_circle:",
     "alert.resolved": ":large_green_circle:",
@@ -44,27 +48,28 @@ def _body(event: Event, form: str) -> bytes:  # noqa: ARG001  # Slack has one fo
 
 def _plain(event: Event) -> str:
     """What a notification on a phone shows."""
-    lead = "" if event.firing else "Resolved: "
-    return _escape(f"{lead}{event.title}")
+    return _escape(_title(event))
+
+
+def _title(event: Event) -> str:
+    return event.title if event.firing else f"Resolved: {event.title}"
 
 
 def _blocks(event: Event) -> list[dict[str, Any]]:
     icon = _ICONS.get(event.type, ":bell:")
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{icon} {event.title}", 150), "emoji": True}},
+        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{icon} {_title(event)}", 150), "emoji": True}},
     ]  # fmt: skip
     if event.incident is not None:
-        blocks.append(_section(_incident_text(event)))
-        if event.incident.checklist:
-            items = "\n".join(
-                f":white_medium_square: {_escape(clip(item, 140))}" for item in event.incident.checklist[:20]
-            )
-            blocks.append(_section(items))
-    blocks += [_section(_alert_text(alert)) for alert in event.alerts[:_MOST_ALERTS]]
+        blocks.append(_section(_incident_text(event, event.incident)))
+    blocks += [_section(_alert_text(event, alert)) for alert in event.alerts[:_MOST_ALERTS]]
     hidden = len(event.alerts) - _MOST_ALERTS
     if hidden > 0:
         blocks.append(_context(f"and {hidden} more"))
-    if event.reason:
+    if event.incident is not None and event.incident.checklist and event.firing:
+        items = [f"• {_escape(clip(item, 140))}" for item in event.incident.checklist[:20]]
+        blocks.append(_section("\n".join(["*To do*", *items])))
+    if event.reason and event.reason not in _SAID_ALREADY:
         blocks.append(_context(event.reason))
     buttons = _buttons(event)
     if buttons:
@@ -72,41 +77,73 @@ def _blocks(event: Event) -> list[dict[str, Any]]:
     return blocks
 
 
-def _incident_text(event: Event) -> str:
-    incident = event.incident
-    assert incident is not None  # noqa: S101  # the caller asked
+def _incident_text(event: Event, incident: Incident) -> str:
     who = f" by {_escape(clip(incident.acknowledged_by, 100))}" if incident.acknowledged_by else ""
-    return (
-        f"*{_escape(clip(incident.title, 300))}*\n"
-        f"model `{_escape(clip(incident.model, 150))}`, {_escape(clip(incident.severity, 50))}, {_escape(incident.state)}{who}, "
-        f"since {_date(incident.opened_at.timestamp(), f'{incident.opened_at:%Y-%m-%d %H:%M} UTC')}"
+    what = (
+        f"*Incident* of model `{_escape(clip(incident.model, 150))}` · {_escape(clip(incident.severity, 50))}"
     )
+    if not event.firing:
+        return f"{what} · resolved after {_length(event.timestamp - incident.opened_at)}{who}"
+    return f"{what} · {_escape(incident.state)}{who} · since {_date(incident.opened_at)}"
 
 
-def _alert_text(alert: Alert) -> str:
-    """Four lines at most: what, how bad against what, since when, likely cause."""
+def _alert_text(event: Event, alert: Alert) -> str:
+    """Five lines at most: what, how bad against what, since when or how long, and the likely cause."""
     summary = alert.annotations.get("summary") or alert.name
-    icon = ":red_circle:" if alert.status == "firing" else ":large_green_circle:"
-    lines = [f"{icon} *{_escape(clip(summary, 300))}*"]
-    against = [text for text in (alert.threshold, alert.reference) if text]
-    if alert.metric:
-        measured = f"{_escape(alert.metric)} *{_escape(alert.shown)}*"
-        lines.append(", ".join([measured, *(_escape(clip(text, 200)) for text in against)]))
-    since = _date(alert.starts_at.timestamp(), f"{alert.starts_at:%Y-%m-%d %H:%M} UTC")
-    until = (
-        f" until {_date(alert.ends_at.timestamp(), f'{alert.ends_at:%Y-%m-%d %H:%M} UTC')}"
-        if alert.ends_at
-        else ""
-    )
-    where = ", ".join(
-        f"{name} `{_escape(clip(alert.labels[name], 100))}`"
-        for name in ("version", "segment", "feature")
+    lines = []
+    if len(event.alerts) > 1 or (event.firing and summary != event.title):  # else the header says it
+        icon = ":red_circle:" if alert.status == "firing" else ":large_green_circle:"
+        lines.append(f"{icon} {_linked(clip(summary, 300), alert.url)}")
+    lines += [_measured(alert), _when(alert)]
+    if alert.evidence:
+        lines.append("*Moved most:* " + _escape(clip("; ".join(alert.evidence), 400)))
+    return "\n".join(filter(None, lines))
+
+
+def _measured(alert: Alert) -> str:
+    """How bad, against which threshold and reference; of a resolved one what is measured now, and what was."""
+    if not alert.metric:
+        return ""
+    against = ", ".join(_escape(clip(text, 200)) for text in (alert.threshold, alert.reference) if text)
+    what = f"*{_escape(alert.metric)}*"
+    behind = f" ({against})" if against else ""
+    if alert.status == "firing" or not alert.now:
+        return f"{what} {_escape(alert.shown)}{behind}"
+    return f"{what} is {_escape(alert.now)} now, was {_escape(alert.shown)}{behind}"
+
+
+def _when(alert: Alert) -> str:
+    where = "".join(
+        f" · {name} `{_escape(clip(alert.labels[name], 100))}`"
+        for name in ("model", "version", "segment", "feature")
         if alert.labels.get(name)
     )
-    lines.append(f"since {since}{until}" + (f", {where}" if where else ""))
-    if alert.evidence:
-        lines.append("likely cause: " + _escape(clip("; ".join(alert.evidence), 400)))
-    return "\n".join(lines)
+    if alert.ends_at is None:
+        return f"*Since* {_date(alert.starts_at)}{where}"
+    return (
+        f"*Lasted* {_length(alert.ends_at - alert.starts_at)}, "
+        f"from {_date(alert.starts_at)} to {_date(alert.ends_at)}{where}"
+    )
+
+
+def _linked(text: str, url: str) -> str:
+    """Slack's link; its text must not hold the signs that end it."""
+    if not url.startswith(("http://", "https://")) or any(sign in url for sign in "|<> "):
+        return f"*{_escape(text)}*"
+    return f"*<{url}|{_escape(' '.join(text.split())).replace('|', '¦')}>*"
+
+
+def _length(length: timedelta) -> str:
+    """In days and hours, or hours and minutes."""
+    minutes = max(0, int(length.total_seconds() // 60))
+    days, hours = divmod(minutes // 60, 24)
+    parts = [
+        f"{days} d" if days else "",
+        f"{hours} h" if hours else "",
+        "" if days else f"{minutes % 60} min",
+    ]
+    kept = [part for part in parts if part and part != "0 min"]
+    return " ".join(kept) or "less than a minute"
 
 
 def _buttons(event: Event) -> list[dict[str, Any]]:
@@ -115,14 +152,25 @@ def _buttons(event: Event) -> list[dict[str, Any]]:
         links["Incident"] = event.incident.url
         links["Runbook"] = event.incident.runbook_url
     if event.alerts:
-        links.setdefault("Look at it", event.alerts[0].url)
+        links.setdefault("Alert", event.alerts[0].url)
         links["Runbook"] = links.get("Runbook") or event.alerts[0].runbook_url
-    links["Remora"] = event.external_url
+    model = _model(event)
+    links["Model" if model else "Remora"] = event.external_url + (
+        f"/models/{quote(model, safe='')}" if model else ""
+    )
     return [
         {"type": "button", "text": {"type": "plain_text", "text": clip(text, 75)}, "url": url}
         for text, url in links.items()
         if url.startswith(("http://", "https://")) and len(url) <= 3000
     ][:_MOST_BUTTONS]
+
+
+def _model(event: Event) -> str:
+    """The one model that the message is about, if it is one."""
+    models = {alert.labels.get("model", "") for alert in event.alerts}
+    if event.incident is not None:
+        models.add(event.incident.model)
+    return models.pop() if len(models) == 1 else ""
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -133,9 +181,10 @@ def _context(text: str) -> dict[str, Any]:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(_escape(text), 600)}]}
 
 
-def _date(unix: float, fallback: str) -> str:
+def _date(instant: datetime) -> str:
     """Slack shows it in the reader's own time zone."""
-    return f"<!date^{int(unix)}^{{date_short_pretty}} {{time}}|{fallback}>"
+    fallback = f"{instant:%Y-%m-%d %H:%M} UTC"
+    return f"<!date^{int(instant.timestamp())}^{{date_short_pretty}} {{time}}|{fallback}>"
 
 
 def _escape(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -177,11 +178,48 @@ def test_slack_escapes_and_shows_what_matters():
     assert message["text"] == "a &lt;b&gt; &amp; c"
     section = next(block for block in message["blocks"] if block["type"] == "section")["text"]["text"]
     assert "<!channel>" not in section
-    assert "Accuracy *70.0 %*, alarm at &lt; 80.0 %" in section
-    assert "since <!date^1362096000^" in section
-    assert "likely cause:" in section
+    assert "*Accuracy* 70.0 % (alarm at &lt; 80.0 %, reference" in section
+    assert "*Since* <!date^1362096000^" in section
+    assert "*Moved most:*" in section
     buttons = next(block for block in message["blocks"] if block["type"] == "actions")["elements"]
-    assert {button["text"]["text"] for button in buttons} == {"Look at it", "Runbook", "Remora"}
+    assert {button["text"]["text"] for button in buttons} == {"Alert", "Runbook", "Model"}
+
+
+def test_slack_says_a_thing_once():
+    event = Event("alert.firing", NOW, "chat", "fell", "http://remora.example", alerts=[alert("fell")])
+    message = json.loads(RECEIVERS["slack"].body(event, ""))
+    assert message["blocks"][0]["text"]["text"] == ":red_circle: fell"
+    assert not message["blocks"][1]["text"]["text"].startswith(":red_circle:")
+    several = replace(event, alerts=[alert("fell"), alert("rose | <b>", number=1)])
+    sections = [
+        block
+        for block in json.loads(RECEIVERS["slack"].body(several, ""))["blocks"]
+        if block["type"] == "section"
+    ]
+    assert sections[1]["text"]["text"].startswith(
+        ":red_circle: *<http://remora.example/alerts/1|rose ¦ &lt;b&gt;>*"
+    )
+
+
+def test_slack_says_of_what_resolved_how_long_it_lasted_and_what_is_measured_now():
+    seen = replace(alert("x", "resolved"), now="85.0 %", ends_at=NOW + timedelta(days=3, hours=2))
+    event = Event("alert.resolved", NOW, "chat", "fell", "http://remora.example", alerts=[seen])
+    message = json.loads(RECEIVERS["slack"].body(event, ""))
+    text = message["blocks"][1]["text"]["text"]
+    assert message["text"] == "Resolved: fell"
+    assert text.startswith("*Accuracy* is 85.0 % now, was 70.0 % (alarm at &lt; 80.0 %")
+    assert "*Lasted* 3 d 2 h, from <!date^1362096000^" in text
+
+
+def test_slack_keeps_the_list_of_what_to_do_for_open_incidents():
+    shown = {
+        event.incident.state: RECEIVERS["slack"].body(event, "").decode()
+        for event in (events("x")[2], replace(events("x")[6], incident=replace(events("x")[6].incident, state="resolved"),
+                                              timestamp=NOW + timedelta(hours=5)))
+    }  # fmt: skip
+    assert "*To do*" in shown["open"]
+    assert "*To do*" not in shown["resolved"]
+    assert "resolved after 5 h by x" in shown["resolved"]
 
 
 def test_alertmanager_bodies_have_alertmanagers_fields():

@@ -272,3 +272,21 @@ def test_a_silenced_alert_is_told_when_the_silence_ends(database):
     world.run(at + DAY)
     assert [kind for _, kind, _ in world.sent()] == ["alert.firing"]
     assert world.rows(t.deliveries, "id")[0].expires_at == WALL + DAY
+
+
+def test_a_message_names_what_moved_most_and_what_is_measured_after_the_alert(database):
+    world = World(database, CONFIG.replace("for: 2d", "for: 0s"))
+    moved = [("$score", 0.9, 0.3, "alarm"), ("fare", 4.8, 9.0, "ok"), ("age", 0.19, 0.2, "ok")]
+    for name, value, threshold, verdict in moved:
+        world.found(0, "psi", value, feature=name, threshold=threshold, verdict=verdict)
+    for day, value in enumerate([0.7, 0.81, 0.95]):
+        world.found(day, "accuracy", value)
+        world.run(due(day))
+    fired, resolved = (body for receiver, _, body in world.sent() if receiver == "chat")
+    assert (
+        "*Moved most:* $score drifted (PSI 0.900, threshold 0.300); age moved (PSI 0.190, threshold 0.200)"
+        in str(fired)
+    )
+    assert "fare" not in str(fired)
+    assert "is 95.0 % now, was 81.0 % (alarm at &lt; 80.0 %)" in str(resolved)
+    assert "*Lasted* 2 d, from" in str(resolved)

@@ -14,7 +14,14 @@ from typing import Any
 __all__ = ["Channel", "mrkdwn", "page"]
 
 KEPT = 200
-_LINK = re.compile(r"<(https?://[^|>\s]+)(?:\|([^>]*))?>")
+_LINK = re.compile(r"<(?:(https?://[^|>\s]+)(?:\|([^>]*))?|!date\^\d+\^[^|>]*\|([^>]*))>")
+_HELD = re.compile("\x00(\\d+)\x00")
+_EMOJI = re.compile(r":([a-z_]{3,40}):")
+_FACES = {  # colour and sign of the emoji that Remora sends, drawn here because not every machine has them as a font
+    "red_circle": ("#d92d20", ""), "large_green_circle": ("#2ba24c", ""), "white_circle": ("#9aa0a6", ""),
+    "rotating_light": ("#d92d20", "!"), "white_check_mark": ("#2ba24c", "✓"), "eyes": ("#1264a3", "◉"),
+    "information_source": ("#1264a3", "i"), "wrench": ("#6b5b95", "⚙"), "bell": ("#b7791f", "!"),
+}  # fmt: skip
 _MARKS = (
     (re.compile(r"```(.+?)```", re.DOTALL), r"<pre>\1</pre>"),
     (re.compile(r"`([^`\n]+)`"), r"<code>\1</code>"),
@@ -28,7 +35,9 @@ main{max-width:820px;padding:8px 20px}
 article{display:flex;gap:12px;padding:10px 0;border-bottom:1px solid #eee}
 .face{width:36px;height:36px;border-radius:6px;background:#1264a3;color:#fff;display:grid;place-items:center;font-weight:700}
 .pager .face{background:#c0392b}.said{flex:1;min-width:0}time,.context{color:#616061;font-size:12.5px}
-h3{margin:4px 0}.fields{display:grid;grid-template-columns:1fr 1fr;gap:4px 16px}
+h3{margin:2px 0 4px;font-size:16px;line-height:1.35}
+.face-of{display:inline-grid;place-items:center;width:14px;height:14px;border-radius:50%;color:#fff;font:700 10px/1 sans-serif;vertical-align:-1px}
+details{margin-top:4px}summary{cursor:pointer;color:#1264a3;font-size:13px}.fields{display:grid;grid-template-columns:1fr 1fr;gap:4px 16px}
 .button{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:6px 8px 0 0;color:inherit;text-decoration:none}
 pre,code{background:#f6f6f6;border:1px solid #e8e8e8;border-radius:3px;padding:1px 4px;white-space:pre-wrap;overflow-wrap:anywhere}
 """
@@ -67,21 +76,41 @@ def page(messages: list[dict[str, Any]]) -> str:
 
 
 def mrkdwn(text: Any) -> str:
-    """Slack's mark-up as HTML: bold, italics, code and links to http(s); the rest stays text."""
-    parts, end, text = [], 0, str(text)
-    for link in _LINK.finditer(text):
-        parts.append(_marked(text[end : link.start()]))
-        address, words = link.group(1), link.group(2) or link.group(1)
-        parts.append(f'<a href="{_plain(address)}" rel="noreferrer">{_plain(words)}</a>')
-        end = link.end()
-    return "".join([*parts, _marked(text[end:])])
+    """Slack's mark-up as HTML: bold, italics, code, times, emoji and links to http(s); the rest stays text."""
+    held: list[str] = []
+
+    def hold(found: re.Match[str]) -> str:
+        address, words, instant = found.groups()
+        made = (
+            f'<a href="{_plain(address)}" rel="noreferrer">{_plain(words or address)}</a>' if address else ""
+        )
+        held.append(made or f"<span>{_plain(instant)}</span>")
+        return f"\x00{len(held) - 1}\x00"
+
+    marked = _marked(_LINK.sub(hold, str(text).replace("\x00", "")))
+    return _HELD.sub(lambda found: held[int(found[1])], marked)
 
 
 def _marked(text: str) -> str:
-    marked = _plain(text)
+    marked = _with_faces(text)
     for pattern, replacement in _MARKS:
         marked = pattern.sub(replacement, marked)
     return marked.replace("\n", "<br>")
+
+
+def _with_faces(text: str) -> str:
+    """Plain text with the emoji that are known; others keep their names."""
+
+    def face(found: re.Match[str]) -> str:
+        colour, sign = _FACES.get(found[1], ("", ""))
+        name = found[0].replace("_", "&#95;")  # no italics in it
+        return (
+            f'<span class="face-of" style="background:{colour}" title="{name}">{sign}</span>'
+            if colour
+            else found[0]
+        )
+
+    return _EMOJI.sub(face, _plain(text))
 
 
 def _plain(text: Any) -> str:
@@ -91,12 +120,21 @@ def _plain(text: Any) -> str:
 
 def _article(message: dict[str, Any]) -> str:
     kind, body = message["kind"], message["body"]
-    said = _slack(body) if kind == "slack" else f"<pre>{html.escape(json.dumps(body, indent=2))}</pre>"
+    said = _slack(body) if kind == "slack" else _paged(body)
     who = "Remora" if kind == "slack" else "Pager"
     return (
         f'<article class="{html.escape(kind)}"><div class="face">{who[0]}</div><div class="said">'
-        f"<b>{who}</b> <time>{html.escape(message['at'])}</time>{said}</div></article>"
+        f"<b>{who}</b> <time>{html.escape(message['at'][:19].replace('T', ' '))}</time>{said}</div></article>"
     )
+
+
+def _paged(body: Any) -> str:
+    """What a pager would say; the whole call is folded away."""
+    data = body.get("data") if isinstance(body, dict) else None
+    title = str(data.get("title", "")) if isinstance(data, dict) else ""
+    kind = str(body.get("type", "")) if isinstance(body, dict) else ""
+    whole = f"<details><summary>the signed call</summary><pre>{html.escape(json.dumps(body, indent=2))}</pre></details>"
+    return f'<h3>{html.escape(title)}</h3><div class="context">{html.escape(kind)}</div>{whole}'
 
 
 def _slack(body: dict[str, Any]) -> str:
@@ -107,7 +145,7 @@ def _slack(body: dict[str, Any]) -> str:
 def _block(block: dict[str, Any]) -> str:
     match block.get("type"):
         case "header":
-            return f"<h3>{_plain(_text(block.get('text')))}</h3>"
+            return f"<h3>{_with_faces(_text(block.get('text')))}</h3>"
         case "section":
             fields = "".join(f"<div>{mrkdwn(_text(field))}</div>" for field in _list(block.get("fields")))
             words = f"<div>{mrkdwn(_text(block['text']))}</div>" if block.get("text") else ""

@@ -185,7 +185,10 @@ def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
     bad = sum(_holds(rule, finding, firing=firing) for finding in counted)
     # What took `wanted` bad windows to fire takes as many good ones to resolve: one good day proves no repair.
     met = len(counted) - bad < wanted if firing and of > 1 else bad >= wanted
-    return _Judged(_Class.MET if met else _Class.CLEAR, _why(rule, current, of=of, met=met), current)
+    # A good window among the bad ones is not what the alert is about: the newest bad one speaks for it.
+    of_bad = (finding for finding in reversed(counted) if _holds(rule, finding, firing=firing))
+    speaks = next(of_bad, current) if met else current
+    return _Judged(_Class.MET if met else _Class.CLEAR, _why(rule, current, of=of, met=met), speaks)
 
 
 def _why(rule: Rule, current: Finding, *, of: int, met: bool) -> Reason:

@@ -124,15 +124,15 @@ def _labels(group: Group, rule: Rule, outcome: Outcome) -> dict[str, str]:
 
 
 def _refreshed(rule: Rule, outcome: Outcome, row: AlertRow, window: Window) -> AlertRow:
-    """While the condition holds, value, texts and window are those of the newest evaluation."""
+    """While the condition holds, value, texts and window are those of the finding that speaks for it."""
     finding = outcome.finding
     value = finding.value if finding else None
     return replace(
         row,
         value=value,
         annotations=_annotations(rule, outcome, row, value),
-        window_start=window.start,
-        window_end=window.end,
+        window_start=finding.window_start if finding else window.start,
+        window_end=finding.window_end if finding else window.end,
     )
 
 

@@ -69,6 +69,10 @@ def _lists(routes: APIRouter, answer: Answer) -> None:
     def alerts(request: Request) -> HTMLResponse:
         return answer(request, "alerts.html", pages.alerts)
 
+    @routes.get("/alerts/{alert_id:path}")
+    def alert(request: Request, alert_id: str) -> HTMLResponse:
+        return answer(request, "alert.html", lambda asked: pages.alert(asked, alert_id))
+
     @routes.get("/incidents")
     def incidents(request: Request) -> HTMLResponse:
         return answer(request, "incidents.html", pages.incidents)

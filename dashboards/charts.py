@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from dashboards.words import reference_name
 from remora.catalogue import METRICS
 
-__all__ = ["Line", "Mark", "Marks", "Span", "bins_figure", "time_figure"]
+__all__ = ["Limit", "Line", "Mark", "Marks", "Span", "bins_figure", "time_figure"]
 
 Figure = dict[str, Any]
 
+_WIDTH, _SIGN, _NOTE, _MOST_LINES = (
+    440,
+    6.3,
+    13,
+    3,
+)  # pixels: a plot, a letter, a line of names; and how many lines
 _HOVER = {"count": ",.0f", "ratio": ".2%", "ms": ",.1f", "number": ".4f"}
 _TICKS = {"count": ",~s", "ratio": ".1~%", "ms": ",.0f", "number": ".3~f"}
 
@@ -44,12 +51,21 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """Where a rule alarms, in the metric's own unit."""
+
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Marks:
     """What happened meanwhile."""
 
     spans: Sequence[Span] = ()
     versions: Sequence[Mark] = ()
     retrains: Sequence[Mark] = field(default=())
+    limits: Sequence[Limit] = ()
 
 
 def _iso(instant: datetime) -> str:
@@ -68,9 +84,30 @@ def time_figure(metric: str, lines: Sequence[Line], marks: Marks | None = None) 
         traces.append(_line(line, unit))
     for line in lines:
         traces += _alarms(line, unit)
-    traces += _level(first, "reference_value", "reference", "dot", "--muted", unit)
+    traces += _level(first, "reference_value", reference_name(metric), "dot", "--muted", unit)
     traces += _level(first, "threshold", "threshold", "dash", "--bad", unit)
+    times = [row.window_start for line in lines for row in line.rows]
+    values = [row.value for line in lines for row in line.rows if row.value is not None]
+    if times and values:
+        ends = (min(times), max(times))
+        traces += [_limit(limit, ends, unit) for limit in marks.limits if _in_sight(limit.value, values)]
+        return {"data": traces, "layout": _layout(unit, marks, legend=len(traces) > 1, ends=ends)}
     return {"data": traces, "layout": _layout(unit, marks, legend=len(traces) > 1)}
+
+
+def _in_sight(limit: float, values: Sequence[float]) -> bool:
+    """Whether the line can be drawn without pressing the values flat."""
+    low, high = min(values), max(values)
+    span = (high - low) or abs(high) or 1.0
+    return low - 2 * span <= limit <= high + 2 * span
+
+
+def _limit(limit: Limit, ends: tuple[datetime, datetime], unit: str) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": _plain(limit.text), "x": [_iso(end) for end in ends],
+        "y": [limit.value] * 2, "line": {"color": "--bad", "width": 1.2, "dash": "dash"},
+        "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
+    }  # fmt: skip
 
 
 def _times(rows: Iterable[Any]) -> list[str]:
@@ -120,11 +157,16 @@ def _level(
     }]  # fmt: skip
 
 
-def _layout(unit: str, marks: Marks, *, legend: bool) -> dict[str, Any]:
+def _layout(
+    unit: str, marks: Marks, *, legend: bool, ends: tuple[datetime, datetime] | None = None
+) -> dict[str, Any]:
     suffix = {"ms": " ms"}.get(unit, "")
+    notes, lines = _notes(marks.versions, ends) if ends else ([_note(mark, 0) for mark in marks.versions], 1)
     return {
-        "height": 240, "margin": {"l": 52, "r": 12, "t": 22, "b": 30}, "hovermode": "x unified",
-        "showlegend": legend, "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 11}},
+        "height": 250, "margin": {"l": 52, "r": 12, "t": 9 + _NOTE * lines, "b": 60 if legend else 32},
+        "hovermode": "x unified", "showlegend": legend,
+        "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "font": {"size": 11},
+                   "traceorder": "normal"},
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "--ink-soft"},
         "hoverlabel": {"bgcolor": "--card", "bordercolor": "--rule", "font": {"color": "--ink"}},
@@ -135,7 +177,7 @@ def _layout(unit: str, marks: Marks, *, legend: bool) -> dict[str, Any]:
         "shapes": [_span(span) for span in marks.spans]
         + [_vertical(mark, "--accent", "solid") for mark in marks.versions]
         + [_vertical(mark, "--ok", "dot") for mark in marks.retrains],
-        "annotations": [_note(mark, "--accent") for mark in marks.versions],
+        "annotations": notes,
     }  # fmt: skip
 
 
@@ -149,9 +191,29 @@ def _vertical(mark: Mark, colour: str, dash: str) -> dict[str, Any]:
             "line": {"color": colour, "width": 1, "dash": dash}, "name": mark.text}  # fmt: skip
 
 
-def _note(mark: Mark, colour: str) -> dict[str, Any]:
-    return {"x": _iso(mark.at), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "left",
-            "text": _plain(mark.text), "showarrow": False, "font": {"size": 11, "color": colour}}  # fmt: skip
+def _notes(marks: Sequence[Mark], ends: tuple[datetime, datetime]) -> tuple[list[dict[str, Any]], int]:
+    """The names of the marks, in as many lines as it takes that none lies on another; and the number of lines.
+
+    The width is a guess, for a chart of half a page; a name that finds no place in three lines is left out.
+    """
+    span = (ends[1] - ends[0]).total_seconds() or 1.0
+    free = [0.0] * _MOST_LINES  # where each line is free from, in pixels
+    notes = []
+    for mark in sorted(marks, key=lambda mark: mark.at):
+        x = max(0.0, (mark.at - ends[0]).total_seconds() / span * _WIDTH)
+        width = len(mark.text) * _SIGN
+        left = x if x + width <= _WIDTH + _NOTE else x - width  # the margin is room as well
+        line = next((number for number, edge in enumerate(free) if left >= edge), None)
+        if line is not None:
+            free[line] = left + width + 2 * _SIGN
+            notes.append(_note(mark, line, right=left < x))
+    return notes, max(1, sum(edge > 0 for edge in free))
+
+
+def _note(mark: Mark, line: int, *, right: bool = False) -> dict[str, Any]:
+    return {"x": _iso(mark.at), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
+            "xanchor": "right" if right else "left", "yshift": line * _NOTE, "text": _plain(mark.text),
+            "showarrow": False, "font": {"size": 11, "color": "--accent"}}  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -12,9 +12,12 @@ import sqlalchemy as sa
 from dashboards.errors import NotFoundError
 from dashboards.periods import PRESETS, Period, parse_instant, parse_period
 from dashboards.queries import distributions, findings, models, response
+from dashboards.views import alert as alert_view
 from dashboards.views import feature as feature_view
 from dashboards.views import model as model_view
 from dashboards.views import overview as overview_view
+from dashboards.views.limits import limits_of
+from dashboards.views.tiles import tiles
 from remora.catalogue import METRICS
 from remora.config import Config
 from remora.errors import RemoraError
@@ -22,6 +25,7 @@ from remora.summaries import Summary, decode
 
 __all__ = [
     "Asked",
+    "alert",
     "alerts",
     "deliveries",
     "feature",
@@ -35,6 +39,8 @@ __all__ = [
 
 _OVERVIEW_POINTS = 1200  # windows of all models together: few models show more of their past
 _MODEL_WINDOWS = 400
+_LATELY = 5
+_FIRST = 10  # rows of a table on a page that is about more than it
 _WHOLE = tuple(name for name, metric in METRICS.items() if not metric.per_feature)
 
 Page = dict[str, Any]
@@ -74,7 +80,10 @@ def overview(asked: Asked) -> Page:
         (findings.alarming_features(connection, period), findings.newest(connection, ("psi",))),
         lambda name: asked.config.model(name).windows.size,
     )  # fmt: skip
-    return asked.page(rows=rows, period=period, external_url=asked.config.external_url)
+    return asked.page(
+        rows=rows, period=period, external_url=asked.config.external_url,
+        alerts=response.alert_list(connection, limit=_LATELY), incidents=response.incident_list(connection, limit=_LATELY),
+    )  # fmt: skip
 
 
 def _model(asked: Asked, name: str) -> Any:
@@ -103,7 +112,8 @@ def model(asked: Asked, name: str) -> Page:
     """A model's windows over time, drift by feature, versions, alerts, incidents and reports."""
     connection, seen = asked.connection, _model(asked, name)
     period, happened = _around(asked, seen)
-    marks = model_view.marks_of(happened["fired"], happened["versions"], happened["retrains"], period)
+    limits = limits_of((rule for group in asked.config.groups for rule in group.rules), name)
+    marks = model_view.marks_of(happened["fired"], happened["versions"], happened["retrains"], period, limits)
     newest = findings.newest(connection, _WHOLE, name)
     series = findings.series(connection, _WHOLE, period, name)
     open_alerts = [row for row in models.open_alerts(connection) if row.model == name]
@@ -115,12 +125,13 @@ def model(asked: Asked, name: str) -> Page:
     return asked.page(
         model=seen, period=period, states=overview_view.state_of(open_alerts, newest),
         in_service=overview_view.in_service(happened["versions"], seen.last_seen, size),
-        tiles=model_view.tiles(newest, series), heat=heat, heat_ends=ends, version_heads=heads, version_rows=table,
+        tiles=tiles(newest, series, limits), heat=heat, heat_ends=ends, version_heads=heads, version_rows=table,
         groups=model_view.charts(series, marks),
         judged=models.judged_until(connection, name), retrains=happened["retrains"],
-        alerts=response.alert_list(connection, model=name, limit=20),
-        incidents=response.incident_list(connection, model=name, limit=20),
-        reports=response.report_list(connection, name, limit=20),
+        unnamed=next((row for row in happened["versions"] if not row.version), None),
+        alerts=response.alert_list(connection, model=name, limit=_FIRST + 1), first=_FIRST,
+        incidents=response.incident_list(connection, model=name, limit=_FIRST + 1),
+        reports=response.report_list(connection, name, limit=_FIRST + 1),
     )  # fmt: skip
 
 
@@ -178,6 +189,56 @@ def alerts(asked: Asked) -> Page:
     state, name = asked.query.get("state", ""), asked.query.get("model") or None
     rows = response.alert_list(asked.connection, states=(state,) if state else (), model=name, limit=300)
     return asked.page(alerts=rows, state=state, model_name=name)
+
+
+def alert(asked: Asked, alert_id: str) -> Page:
+    """One alert: numbers, course, reason, what else moved, and who was told."""
+    connection, found = asked.connection, response.alert(asked.connection, alert_id)
+    if found is None:
+        msg = "There is no such alert."
+        raise NotFoundError(msg)
+    rule = next((r for group in asked.config.groups for r in group.rules if r.alert == found.rule), None)
+    period = alert_view.around(found, asked.now)
+    rows, feature_name = _course(asked, found, rule, period)
+    limits = limits_of([rule], found.model) if rule is not None else {}
+    versions, retrains = (
+        models.versions_of(connection, found.model),
+        response.retrains(connection, found.model),
+    )
+    marks = model_view.marks_of([found] if found.fired_at else [], versions, retrains, period, limits)
+    pictures = model_view.evidence(rows, marks)
+    incidents_of = response.incidents_with(connection, found)
+    job = METRICS[found.labels["metric"]].job if found.labels.get("metric") in METRICS else ""
+    lateness = asked.config.model(found.model).windows
+    decided = alert_view.decisive(
+        found, rows, lateness.label_lateness if job == "performance" else lateness.lateness
+    )
+    ends = (decided or found).window_start, (decided or found).window_end
+    moved = findings.in_window(connection, found.model, ("psi",), ends[1]) if job != "traffic" else []
+    runbook = found.annotations.get("runbook_url", "")
+    return asked.page(
+        alert=found, feature=feature_name, period=period, picture=pictures[0] if pictures else None, ends=ends,
+        facts=alert_view.facts(found, rows, decided, rule, asked.now), moved=alert_view.moved(moved),
+        reason=decided.reason if decided is not None else found.annotations.get("description", ""),
+        of_window=f"{period.query}&window={ends[1]:%Y-%m-%dT%H:%M:%SZ}",
+        incidents=incidents_of, reports=response.reports_about(connection, found),
+        deliveries=response.deliveries_naming(connection, found, [row.id for row in incidents_of]),
+        runbook=runbook if runbook.startswith(("https://", "http://")) else "",
+    )  # fmt: skip
+
+
+def _course(asked: Asked, found: Any, rule: Any | None, period: Period) -> tuple[list[Any], str]:
+    """The findings that an alert is about, oldest first, and their feature."""
+    metric, labels = str(found.labels.get("metric", "")), found.labels
+    select = rule.select if rule is not None else None
+    wanted = findings.Filter(
+        found.model, metric, labels.get("feature"), start=period.start, end=period.end,
+        segment=labels.get("segment", select.segment if select else ""),
+        version=labels.get("version", select.version if select else ""),
+    )  # fmt: skip
+    rows = findings.find(asked.connection, wanted, findings.MAX_FINDINGS)
+    name = alert_view.feature_of(found, rows)
+    return [row for row in rows if row.feature == name], name
 
 
 def incidents(asked: Asked) -> Page:

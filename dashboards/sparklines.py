@@ -52,7 +52,9 @@ def _thin(values: Sequence[Value], alarms: Sequence[bool], most: int) -> list[tu
             kept.append((None, False))
             continue
         middle = sum(present) / len(present)
-        kept.append((max(present, key=lambda value: abs(value - middle)), any(alarm for _, alarm in group)))
+        kept.append(
+            (max(present, key=lambda value: (abs(value - middle), value)), any(alarm for _, alarm in group))
+        )
     return kept
 
 

@@ -9,7 +9,7 @@ from remora.catalogue import METRICS, show
 from remora.config.base import format_duration
 
 __all__ = [
-    "FILTERS", "VERDICTS", "bin_share", "day_or_minute", "duration", "link", "since", "title_of", "when", "window",
+    "FILTERS", "VERDICTS", "bin_share", "day_or_minute", "duration", "link", "reference_name", "since", "tight", "title_of", "when", "window",
 ]  # fmt: skip
 
 VERDICTS = {
@@ -60,6 +60,18 @@ def title_of(metric: str) -> str:
     return METRICS[metric].title if metric in METRICS else metric
 
 
+def reference_name(metric: str) -> str:
+    """What a finding's reference value is; of PSI it is what chance alone gives at this number of rows."""
+    return "by chance" if metric == "psi" else "reference"
+
+
+def tight(text: str) -> str:
+    """Numbers keep their units and signs on the same line."""
+    for loose in (" %", " ms", "< ", "> ", "= "):
+        text = text.replace(loose, loose.replace(" ", "\u00a0"))
+    return text
+
+
 def bin_share(share: float) -> str:
     return f"{share:.1%}".replace("%", " %")
 
@@ -72,5 +84,5 @@ def link(*parts: str, query: str = "") -> str:
 
 FILTERS = {
     "when": when, "show": lambda value, metric: show(metric, value), "title_of": title_of, "share": bin_share,
-    "duration": duration, "verdict": lambda name: VERDICTS.get(name, name), "day": day_or_minute,
+    "duration": duration, "verdict": lambda name: VERDICTS.get(name, name), "day": day_or_minute, "tight": tight,
 }  # fmt: skip

@@ -14,7 +14,7 @@ from dashboards.periods import Period
 from remora.tables import findings, models
 
 __all__ = [
-    "MAX_FINDINGS", "Filter", "alarming_features", "by_version", "find", "newest", "of_features", "one",
+    "MAX_FINDINGS", "Filter", "alarming_features", "by_version", "find", "in_window", "newest", "of_features", "one",
     "predictions_judged", "series",
 ]  # fmt: skip
 
@@ -175,6 +175,15 @@ def predictions_judged(connection: sa.Connection) -> Rows:
     named = findings.c.model.in_(sa.select(models.c.name))  # lets the index serve
     query = _whole(query.where(named, findings.c.metric == "predictions", findings.c.value.is_not(None)))
     return connection.execute(query.group_by(findings.c.model).limit(500)).all()
+
+
+def in_window(connection: sa.Connection, model: str, metrics: Sequence[str], window_end: datetime) -> Rows:
+    """Every feature's findings in one window, all versions together."""
+    query = sa.select(findings).where(
+        findings.c.model == model, findings.c.metric.in_(metrics), findings.c.feature != "",
+        findings.c.window_end == window_end,
+    )  # fmt: skip
+    return connection.execute(_whole(query).limit(5000)).all()
 
 
 def one(connection: sa.Connection, model: str, metric: str, feature: str, window_end: datetime) -> Any | None:

@@ -20,12 +20,14 @@ from remora.tables import (
 )
 
 __all__ = [
-    "actions_of", "alert_list", "alerts_by_id", "attempts_of", "deliveries_about", "deliveries_by_state",
-    "delivery_list", "events_of", "fired_between", "incident", "incident_list", "report", "report_list", "retrains",
+    "actions_of", "alert", "alert_list", "alerts_by_id", "attempts_of", "deliveries_about", "deliveries_by_state", "deliveries_naming",
+    "delivery_list", "events_of", "fired_between", "incident", "incident_list", "incidents_with", "report", "report_list", "reports_about", "retrains",
     "steps_of",
 ]  # fmt: skip
 
 Rows = Sequence[Any]
+
+_SEARCHED = 500  # messages of groups, whose bodies are looked through
 
 _OPEN_FIRST = {"firing": 0, "open": 0, "pending": 1, "acknowledged": 1}
 
@@ -56,6 +58,44 @@ def alerts_by_id(connection: sa.Connection, ids: Sequence[str]) -> Rows:
     return connection.execute(
         sa.select(alerts).where(alerts.c.id.in_(list(ids)[:500])).order_by(alerts.c.active_at)
     ).all()
+
+
+def alert(connection: sa.Connection, alert_id: str) -> Any | None:
+    """One alert, or None."""
+    return connection.execute(sa.select(alerts).where(alerts.c.id == alert_id)).one_or_none()
+
+
+def incidents_with(connection: sa.Connection, found: Any) -> Rows:
+    """The incidents that an alert belongs to."""
+    query = sa.select(incidents).where(
+        incidents.c.model == found.model,
+        sa.or_(incidents.c.resolved_at.is_(None), incidents.c.resolved_at >= found.active_at),
+    )
+    rows = connection.execute(query.order_by(incidents.c.opened_at).limit(500)).all()
+    return [row for row in rows if found.id in row.alert_ids]
+
+
+def reports_about(connection: sa.Connection, found: Any) -> Rows:
+    """Reports that an alert asked for, and the one of its window."""
+    of_window = (
+        (reports.c.model == found.model)
+        & (reports.c.window_start == found.window_start)
+        & (reports.c.window_end == found.window_end)
+    )
+    query = sa.select(reports).where(sa.or_(reports.c.alert_id == found.id, of_window))
+    return connection.execute(query.order_by(reports.c.window_end).limit(20)).all()
+
+
+def deliveries_naming(connection: sa.Connection, found: Any, keys: Sequence[str]) -> Rows:
+    """Deliveries with an alert's address in them, oldest first: of these order keys, or among the newest of groups."""
+    of_groups = (
+        sa.select(deliveries.c.id).where(deliveries.c.kind.like("alert.%"))
+        .order_by(deliveries.c.created_at.desc()).limit(_SEARCHED)
+    )  # fmt: skip
+    either = sa.or_(deliveries.c.order_key.in_(list(keys)[:200]), deliveries.c.id.in_(of_groups))
+    query = sa.select(deliveries).where(either).order_by(deliveries.c.created_at, deliveries.c.id)
+    sought = found.id.encode()
+    return [row for row in connection.execute(query.limit(_SEARCHED + 200)) if sought in row.body][:100]
 
 
 def fired_between(connection: sa.Connection, model: str, period: Period) -> Rows:

@@ -25,7 +25,8 @@
     const figure = paintFigure(JSON.parse(source.textContent), style());
     place.classList.add("live");
     if (place.clientWidth < 480) {
-      figure.layout.margin = { ...figure.layout.margin, l: 44, r: 6 };
+      figure.layout.margin = { ...figure.layout.margin, l: 44, r: 6, t: 12 };
+      figure.layout.annotations = []; // no room for names beside each other: the lines stay
       if (figure.layout.xaxis.type === "date") figure.layout.xaxis.nticks = 4;
     }
     Plotly.react(place, figure.data, figure.layout, settings);

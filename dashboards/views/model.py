@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
-from dashboards.charts import Figure, Line, Mark, Marks, Span, time_figure
+from dashboards.charts import Figure, Limit, Line, Mark, Marks, Span, time_figure
 from dashboards.periods import Period
 from dashboards.sparklines import sparkline, strip
-from dashboards.words import VERDICTS, day_or_minute, title_of
-from remora.catalogue import METRICS, show
+from dashboards.views.tiles import LATENCY
+from dashboards.words import day_or_minute, reference_name, tight, title_of
+from remora.catalogue import show
 
 __all__ = [
     "CHARTS",
     "Chart",
     "HeatRow",
-    "Tile",
     "charts",
     "evidence",
     "heat",
     "marks_of",
-    "tiles",
     "versions_table",
 ]
 
 CHARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Performance", ("auc", "accuracy", "log_loss", "brier", "mae", "rmse", "bias")),
     ("Labels", ("base_rate", "label_coverage")),
-    ("Service", ("latency", "error_rate", "predictions")),
+    ("Service", ("latency", "error_rate")),
+    ("Traffic", ("predictions",)),
 )
-LATENCY = ("latency_p50", "latency_p95", "latency_p99")
 VERSION_METRICS = (
     "predictions",
     "error_rate",
@@ -45,6 +44,7 @@ VERSION_METRICS = (
     "mae",
     "rmse",
 )
+_AT_ONCE = 2
 _COLUMNS = 75  # of the heat map; windows beyond that share a cell, which shows the highest
 _COLOURS = ("--series-1", "--series-2", "--series-3")
 
@@ -61,16 +61,6 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """The newest value of a metric."""
-
-    title: str
-    value: str
-    note: str
-    verdict: str
-
-
-@dataclass(frozen=True)
 class HeatRow:
     feature: str
     strip: Markup
@@ -81,27 +71,34 @@ class HeatRow:
 
 
 def marks_of(
-    fired: Sequence[Any], versions: Sequence[Any], actions: Sequence[Any], period: Period
-) -> dict[str, Marks]:
+    fired: Sequence[Any], versions: Sequence[Any], actions: Sequence[Any], period: Period,
+    limits: Mapping[str, Sequence[Limit]] | None = None,
+) -> dict[str, Marks]:  # fmt: skip
     """What to mark in each metric's picture; `''` is what every picture gets."""
     put_in = [
         Mark(row.first_seen, row.version)
         for row in reversed(versions)
-        if period.start < row.first_seen <= period.end
+        if row.version and period.start < row.first_seen <= period.end
     ]
     done = [
-        Mark(row.finished_at or row.requested_at, row.name) for row in actions if row.state == "succeeded"
+        Mark(row.finished_at or row.requested_at, row.name)
+        for row in actions
+        if row.state == "succeeded" and period.start < (row.finished_at or row.requested_at) <= period.end
     ]
     spans: dict[str, list[Span]] = {}
     for alert in fired:
         span = Span(alert.fired_at, alert.resolved_at or period.end, alert.rule)
         spans.setdefault(str(alert.labels.get("metric", "")), []).append(span)
-    found = {metric: Marks(metric_spans, put_in, done) for metric, metric_spans in spans.items()}
+    known = limits or {}
+    found = {
+        metric: Marks(spans.get(metric, ()), put_in, done, known.get(metric, ()))
+        for metric in {*spans, *known}
+    }
     return {"": Marks((), put_in, done)} | found
 
 
-def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, list[Chart]]]:
-    """Groups of charts; a metric without any value has none."""
+def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, list[Chart], list[Chart]]]:
+    """Groups of charts, those to be seen at once and those to unfold; a metric without any value has none."""
     by_metric: dict[str, list[Any]] = {}
     for row in series:
         by_metric.setdefault(row.metric, []).append(row)
@@ -110,7 +107,7 @@ def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, li
         made = [_chart(metric, by_metric, marks) for metric in metrics]
         shown = [chart for chart in made if chart is not None]
         if shown:
-            groups.append((title, shown))
+            groups.append((title, shown[:_AT_ONCE], shown[_AT_ONCE:]))
     return groups
 
 
@@ -127,14 +124,15 @@ def _chart(metric: str, by_metric: dict[str, list[Any]], marks: dict[str, Marks]
         return None
     main = "latency_p95" if metric == "latency" and "latency_p95" in by_metric else names[0]
     spans = [span for name in names for span in marks.get(name, Marks()).spans]
-    figure = time_figure(main, lines, Marks(spans, marks[""].versions, marks[""].retrains))
+    limits = [limit for name in names for limit in marks.get(name, Marks()).limits]
+    figure = time_figure(main, lines, Marks(spans, marks[""].versions, marks[""].retrains, limits))
     title = "Latency" if metric == "latency" else title_of(metric)
     return chart_of(metric, title, figure, main, by_metric[main])
 
 
 def chart_of(key: str, title: str, figure: Figure, metric: str, rows: Sequence[Any]) -> Chart:
     """A chart with its plain line and its sentence."""
-    summary = describe(metric, rows)
+    summary = tight(describe(metric, rows))
     line = sparkline(
         [row.value for row in rows], f"{title}: {summary}", limit=next((row.threshold for row in reversed(rows)), None),
         alarms=[row.verdict == "alarm" for row in rows], size=(640, 160),
@@ -153,39 +151,12 @@ def describe(metric: str, rows: Sequence[Any]) -> str:
         f"{show(metric, min(values))} to {show(metric, max(values))} over {len(known)} windows",
     ]
     if last.reference_value is not None:
-        parts.append(f"reference {show(metric, last.reference_value)}")
+        parts.append(f"{reference_name(metric)} {show(metric, last.reference_value)}")
     if last.threshold is not None:
         parts.append(f"threshold {show(metric, last.threshold)}")
     if len(known) < len(rows):
         parts.append(f"{len(rows) - len(known)} windows without a value")
     return "; ".join(parts)
-
-
-def tiles(newest: Sequence[Any], series: Sequence[Any]) -> list[Tile]:
-    """The newest value of each metric that is of no feature; metrics that never had one are left out."""
-    order = list(METRICS)
-    rows = sorted((row for row in newest if row.feature == ""), key=lambda row: order.index(row.metric))
-    last_known = {row.metric: row for row in series if row.value is not None}
-    shown = []
-    for row in rows:
-        known = row if row.value is not None else last_known.get(row.metric)
-        if known is not None:
-            shown.append(
-                Tile(title_of(row.metric), show(row.metric, known.value), _tile_note(row, known), row.verdict)
-            )
-    return shown
-
-
-def _tile_note(row: Any, known: Any) -> str:
-    if row.value is None:
-        return (
-            f"in {day_or_minute(known.window_start)}; newest window {VERDICTS.get(row.verdict, row.verdict)}"
-        )
-    if row.verdict not in {"ok", "alarm"}:
-        return str(row.reason)
-    if row.threshold is not None:
-        return f"threshold {show(row.metric, row.threshold)}"
-    return f"reference {show(row.metric, row.reference_value)}" if row.reference_value is not None else ""
 
 
 def heat(rows: Sequence[Any]) -> tuple[list[HeatRow], list[str]]:
@@ -239,8 +210,9 @@ def _level(row: Any) -> int | None:
 
 
 def versions_table(versions: Sequence[Any], means: Sequence[Any]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Metrics that any version has, and each version's value of them over the period."""
+    """Metrics that any named version has, and each version's value of them over the period."""
     values = {(row.version, row.metric): row for row in means}
+    versions = [row for row in versions if row.version]
     metrics = [
         metric for metric in VERSION_METRICS if any((row.version, metric) in values for row in versions)
     ]

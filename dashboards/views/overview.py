@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dashboards.sparklines import sparkline
-from dashboards.words import VERDICTS, title_of
+from dashboards.words import VERDICTS, day_or_minute, title_of
 from remora.catalogue import show
 
 __all__ = ["QUALITY", "SERIES", "Cell", "ModelRow", "States", "build", "state_of"]
@@ -137,8 +137,8 @@ def cell(metric: str, points: Sequence[Any], note: str = "") -> Cell:
     """The newest value that is known, and a word where the newest window has none."""
     known = [row for row in points if row.value is not None]
     last = points[-1] if points else None
-    if last is not None and last.value is None and not note:
-        note = VERDICTS.get(last.verdict, last.verdict)
+    if last is not None and last.value is None:
+        note = "; ".join(filter(None, [note, _older(known, last)]))
     value = show(metric, known[-1].value) if known else "-"
     label = f"{title_of(metric)} over {len(points)} windows, newest {value}"
     line = sparkline(
@@ -147,6 +147,12 @@ def cell(metric: str, points: Sequence[Any], note: str = "") -> Cell:
     )  # fmt: skip
     verdict = last.verdict if last is not None else "not_enough_data"
     return Cell(title_of(metric), value, note, verdict, line)
+
+
+def _older(known: Sequence[Any], last: Any) -> str:
+    """That a value is not of the newest window, and why that one has none."""
+    why = f"newest window: {VERDICTS.get(last.verdict, last.verdict)}"
+    return f"of {day_or_minute(known[-1].window_start)}; {why}" if known else why
 
 
 def _quality(mine: dict[str, list[Any]]) -> Cell:
@@ -159,22 +165,30 @@ def _quality(mine: dict[str, list[Any]]) -> Cell:
     covered = newest.coverage if newest is not None and newest.coverage is not None else None
     if covered is None and coverage:
         covered = coverage[-1].value
-    note = f"{show('label_coverage', covered)} labelled" if covered is not None else "no labels yet"
-    if points and points[-1].verdict in _BLIND and newest is not None:
-        note += "; newest window " + VERDICTS[points[-1].verdict]
-    return cell(metric, points, note)
+    if newest is None:
+        return cell(metric, points, "no labels yet")
+    labelled = f", {show('label_coverage', covered)} labelled" if covered is not None else ""
+    return cell(metric, points, title_of(metric) + labelled)
 
 
 def _drift(counts: Sequence[Any], newest: Sequence[Any]) -> Cell:
+    """How many features alarm in the newest window, and which is farthest beyond, or nearest to, its own threshold."""
     known = [row for row in newest if row.value is not None]
-    alarms = [row for row in known if row.verdict == "alarm"]
-    worst = max(known, key=lambda row: row.value, default=None)
-    values = [row.worst for row in counts]
+    numbers = [None if row.worst is None else float(row.alarms) for row in counts]
     line = sparkline(
-        values, f"highest PSI of any feature over {len(values)} windows", alarms=[bool(row.alarms) for row in counts],
-        limit=worst.threshold if worst is not None else None,
-    )  # fmt: skip
-    if worst is None:
-        return Cell("Drift", "-", "no reference yet" if not newest else "cannot say", "not_enough_data", line)
-    note = f"{worst.feature} {show('psi', worst.value)}"
-    return Cell("Drift", f"{len(alarms)} of {len(known)}", note, "alarm" if alarms else "ok", line)
+        numbers, f"drifting features over {len(numbers)} windows", alarms=[bool(row.alarms) for row in counts]
+    )
+    if not newest:
+        return Cell("Drift", "-", "no reference yet", "not_enough_data", line)
+    if not known:
+        last = next((row for row in reversed(counts) if row.worst is not None), None)
+        value, day = (
+            (f"{last.alarms}", f"of {day_or_minute(last.window_end)}; ") if last is not None else ("-", "")
+        )
+        why = VERDICTS.get(newest[0].verdict, newest[0].verdict)
+        return Cell("Drift", value, f"{day}newest window: {why}", "not_enough_data", line)
+    alarms = sum(row.verdict == "alarm" for row in known)
+    worst = max(known, key=lambda row: (row.verdict == "alarm", row.value / (row.threshold or 0.25)))
+    beyond = f" of {show('psi', worst.threshold)}" if worst.threshold is not None else ""
+    note = f"{worst.feature} PSI {show('psi', worst.value)}{beyond}"
+    return Cell("Drift", f"{alarms} of {len(known)}", note, "alarm" if alarms else "ok", line)

@@ -49,6 +49,13 @@ def test_conditions(condition, value, met):
     assert one(rule(condition=condition), finding(value)) == expected
 
 
+def test_the_newest_bad_window_speaks_for_several():
+    windows = [finding(0.7, ago=2), finding(0.75, ago=1), finding(0.95)]
+    outcome = judge(rule(windows="2 of 3"), *windows)[0]
+    assert (outcome.signal, outcome.finding.value) == (Signal.ACTIVE, 0.75)
+    assert judge(rule(windows="3 of 3"), *windows)[0].finding.value == 0.95
+
+
 def test_without_a_condition_the_findings_own_verdict_decides():
     drift = rule(metric="psi", condition=None)
     assert one(drift, finding(0.3, metric="psi", verdict="alarm")) == (Signal.ACTIVE, Reason.VERDICT_ALARM)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from dashboards.charts import Line, Mark, Marks, Span, bins_figure, time_figure
+from dashboards.charts import Limit, Line, Mark, Marks, Span, bins_figure, time_figure
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -53,3 +53,22 @@ def test_what_happened_is_marked():
 def test_bins_stand_beside_each_other():
     figure = bins_figure(["a<b"], [0.25], [0.75])
     assert [(one["x"], one["y"]) for one in figure["data"]] == [(["a&lt;b"], [0.25]), (["a&lt;b"], [0.75])]
+
+
+def test_a_rules_limit_is_drawn_where_it_does_not_press_the_values_flat():
+    rows = [row(0, 0.60), row(1, 0.70)]
+    drawn = time_figure("auc", [Line("AUC", rows)], Marks(limits=[Limit(0.65, "alarm at < 0.650")]))
+    assert trace(drawn, "alarm at &lt; 0.650")["y"] == [0.65, 0.65]
+    far = time_figure("auc", [Line("AUC", rows)], Marks(limits=[Limit(9.0, "far")]))
+    assert "far" not in [one["name"] for one in far["data"]]
+
+
+def test_names_of_versions_do_not_lie_on_each_other():
+    rows = [row(day, 0.7) for day in range(100)]
+    marks = [Mark(START + timedelta(days=day), f"version-{day:08}") for day in (0, 40, 45, 50, 52, 98)]
+    layout = time_figure("auc", [Line("AUC", rows)], Marks(versions=marks))["layout"]
+    assert [(note["text"][-2:], note["yshift"], note["xanchor"]) for note in layout["annotations"]] == [
+        ("00", 0, "left"), ("40", 0, "left"), ("45", 13, "left"), ("50", 26, "left"), ("98", 0, "right"),
+    ]  # fmt: skip
+    assert layout["margin"]["t"] == 9 + 3 * 13
+    assert len(layout["shapes"]) == len(marks), "every mark keeps its line"

@@ -56,7 +56,9 @@ def test_the_worst_stands_first():
 
 def test_a_cell_keeps_the_last_known_value_and_says_why_there_is_no_newer_one():
     cell = overview.cell("auc", [point(0, 0.7), point(1, None, verdict="labels_not_mature")])
-    assert (cell.value, cell.note, cell.verdict) == ("0.700", "waits for labels", "labels_not_mature")
+    assert (cell.value, cell.note, cell.verdict) == (
+        "0.700", "of 2013-03-01; newest window: waits for labels", "labels_not_mature",
+    )  # fmt: skip
 
 
 def test_a_heat_cell_shows_the_highest_of_its_windows_and_an_alarm_is_never_mild():

@@ -76,6 +76,7 @@ class Ingest:
         counts, ring = self.spool.counters(), self._ring_pending()
         return {
             "spool": self.spool.id,
+            "in_ring": ring,
             "accepted": counts["accepted"] + ring,
             "delivered": counts["delivered"],
             "pending": counts["pending"] + ring,

@@ -2,8 +2,8 @@
 
     remora demo            (or `make run`; this file is what it starts)
 
-The replayed clock stands still while Remora judges a day and while the CI job works, so that a voyage of minutes
-tells the same story as ten months would.
+The replayed clock waits for Remora's judgement of each day and for the CI job, and the traffic is never more than a day
+ahead, so that a voyage of minutes tells the same story as ten months would.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from processes import Crew, VoyageError, port_is_free
 from replay import hours
 from rich.console import Console
 from screen import Screen
-from sender import Options, Progress, ReplayError, send
+from sender import Options, ReplayError, send
 
 HERE = Path(__file__).resolve().parent
 FIRST_DAY = date(2013, 3, 1)
@@ -64,7 +64,7 @@ class Voyage:
         self.screen = Screen(console, FIRST_DAY, self.last)
         self.crew = Crew(self.folder, self.screen.note)
         self.fleet = Fleet(self.folder, options.listen, options.config, self.crew)
-        self.progress = Progress(datetime.min.replace(tzinfo=UTC))
+        self._judging: asyncio.Task[None] | None = None
 
     def run(self) -> None:
         """Cast off, replay, and wait until everything that was set going has ended."""
@@ -92,23 +92,31 @@ class Voyage:
                 await self._set_clock(midnight)
             plan = hours(flights(), FIRST_DAY, self.last, resume_at=midnight)
             self._fault(on=begin == INCIDENT_DAY)
-            await send(plan, how, progress=self._seen, on_day_end=self._day_end)
+            await send(plan, how, on_day_end=self._day_end)
             await self._last_judgement()
 
-    def _seen(self, progress: Progress) -> None:
-        self.progress = progress
-
     async def _day_end(self, day: date) -> None:
-        """Let Remora take in, judge and act on the day before the next one begins."""
-        await self._delivered()
-        if day > self.last:
-            return  # only the labels of the last flights: the clock is moved once more at the end
+        """Hand the day over to be judged; the next one is sent meanwhile, and no more than that one."""
+        self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
+        mark = await self._accepted()
+        await self._judged()
+        if day <= self.last:
+            self._judging = asyncio.create_task(self._judge(day, mark))
+
+    async def _judged(self) -> None:
+        """Wait for the day that is being judged; its trouble is the voyage's."""
+        task, self._judging = self._judging, None
+        if task is not None:
+            await task
+
+    async def _judge(self, day: date, mark: int) -> None:
+        """Let Remora take in, judge and act on a day."""
+        await self._delivered(mark)
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         # At noon yesterday's labels are in, at midnight the day is over.
         for now in (midnight + NOON, midnight + 2 * NOON):
             await self._set_clock(now)
             await self._settled(now)
-        self._fault(on=day + timedelta(days=1) == INCIDENT_DAY)
         self._save(replace(self.log, next_day=str(day + timedelta(days=1))))
         self._show(day)
 
@@ -117,6 +125,8 @@ class Voyage:
 
     async def _last_judgement(self) -> None:
         """Half a day more for the labels and the verdict of the last day, then the reports and messages under way."""
+        await self._judged()
+        await self._delivered(await self._accepted())
         end = datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + 3 * NOON
         await self._set_clock(end)
         await self._settled(end)
@@ -139,16 +149,33 @@ class Voyage:
 
         await self._until(JUDGE_SECONDS, "the server does not take the clock", moved)
 
-    async def _delivered(self) -> None:
-        """Wait until everything that was captured or accepted is in the database."""
+    async def _status(self) -> dict[str, int]:
+        """What the sidecar says of its records; nothing while it is starting again."""
+        with contextlib.suppress(httpx.TransportError, ValueError):
+            answer = await self.client.get(f"{self.fleet.sidecar_url}/remora/v1/status")
+            if answer.status_code == httpx.codes.OK:
+                return answer.json()
+        return {}
 
-        async def empty() -> bool:
-            with contextlib.suppress(httpx.TransportError, ValueError):
-                answer = await self.client.get(f"{self.fleet.sidecar_url}/remora/v1/status")
-                return answer.status_code == 200 and answer.json()["pending"] == 0
-            return False
+    async def _accepted(self) -> int:
+        """How many records the sidecar has taken in since its spool was made, all that was sent so far among them."""
+        status: dict[str, int] = {}
 
-        await self._until(JUDGE_SECONDS, "the sidecar does not deliver", empty)
+        async def read() -> bool:
+            status.update(await self._status())
+            return status.get("in_ring") == 0
+
+        await self._until(JUDGE_SECONDS, "the sidecar does not take in what it captured", read)
+        return status["accepted"]
+
+    async def _delivered(self, mark: int) -> None:
+        """Wait until the first `mark` records are in the database."""
+
+        async def there() -> bool:
+            status = await self._status()
+            return status.get("delivered", 0) + status.get("set_aside", 0) >= mark
+
+        await self._until(JUDGE_SECONDS, "the sidecar does not deliver", there)
 
     async def _settled(self, now: datetime) -> None:
         """Wait for the judgement, and hold the clock while a model update is under way."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -72,7 +71,7 @@ def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
         ends_at=row.resolved_at,
         window_start=row.window_start,
         window_end=row.window_end,
-        url=f"{config.external_url}/alerts?model={quote(row.model)}#{row.id}",
+        url=f"{config.external_url}/alerts/{row.id}",
         metric=METRICS[metric].title if metric in METRICS else metric,
         value=row.value,
         shown=show(metric, row.value),

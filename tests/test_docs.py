@@ -275,7 +275,7 @@ def test_every_metric_of_remora_itself_is_described(sqlite_database):
 def test_every_link_in_a_message_leads_to_a_page(application):
     texts = [text_of(path.relative_to(ROOT)) for path in sorted((ROOT / "alerts").glob("*.py"))]
     links = {link for text in texts for link in re.findall(r"external_url\}(/[^\"?#]+)", text)}
-    assert {"/alerts", "/incidents/{incident.id}"} <= links
+    assert {"/alerts/{row.id}", "/incidents/{incident.id}"} <= links
     for link in links:
         method = "POST" if link.endswith("/status") else "GET"
         scope = {"type": "http", "method": method, "path": re.sub(r"\{.+?\}", "x", link), "headers": []}

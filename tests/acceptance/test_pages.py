@@ -23,7 +23,7 @@ HOSTILE = '<script>alert("x")</script>'
 PAGES = [
     "/", "/?range=all", "/models/flights", "/models/flights?range=90d", "/models/flights/features/carrier",
     "/models/flights/features/temp?range=all", "/models/flights/features/%24score", "/alerts", "/alerts?state=firing",
-    "/incidents", "/incidents/i1", "/incidents/i2", "/deliveries", "/reports", "/reports/r1",
+    "/alerts/a5", "/alerts/h1", "/incidents", "/incidents/i1", "/incidents/i2", "/deliveries", "/reports", "/reports/r1",
 ]  # fmt: skip
 CONFIG = parse("""
 version: 1
@@ -139,9 +139,19 @@ def test_every_page_shows_itself_without_error_at_both_widths_in_both_schemes(op
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (
             "the page is wider than the screen"
         )
+        for folded in page.locator("details.folded summary").all():
+            folded.click()
         for plot in page.locator("[data-chart]").all():
             plot.scroll_into_view_if_needed()
             plot.locator("svg.main-svg").first.wait_for()
+
+
+def test_an_alert_leads_to_what_moved_and_to_its_own_time(open_page):
+    page = open_page("/alerts/h1")
+    assert page.locator("h1").inner_text().startswith(HOSTILE)
+    link = page.get_by_role("table").get_by_role("link", name=HOSTILE).first.get_attribute("href")
+    assert "from=" in link
+    assert "window=" in link
 
 
 def value_of(database, metric, **where):
@@ -239,7 +249,7 @@ def test_hostile_names_are_text(open_page):
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/models/nobody", 404), ("/models/flights/features/none", 404), ("/incidents/none", 404), ("/reports/none", 404),
+    [("/models/nobody", 404), ("/models/flights/features/none", 404), ("/incidents/none", 404), ("/alerts/none", 404), ("/reports/none", 404),
      ("/reports/r2/document", 404), ("/?from=yesterday", 400), ("/?range=long", 400), ("/models/flights?from=2014&to=2013", 400)],
 )  # fmt: skip
 def test_what_is_not_there_says_so_in_html(open_page, path, status):

@@ -13,10 +13,12 @@ from remora import tables as t
 from remora.catalogue import show
 from remora.database import Database
 
-__all__ = ["Counts", "Event", "Logbook", "Repair", "Totals"]
+__all__ = ["Counts", "Event", "Logbook", "Repair", "Totals", "span"]
 
 MODEL = "flights"
 QUALITY_DAYS = 14
+_NAMES = {"auc": "AUC", "log_loss": "log loss"}
+_ORDER = ("resolved", "firing", "incident", "action")  # at one instant
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Repair:
-    """A model update and the quality of the model around it (mean of daily windows)."""
+    """A model update and the quality of the model around it, by metric (mean of daily windows)."""
 
     requested_at: datetime
     reason: str
     state: str
     version: str | None
-    before: str
-    after: str
+    before: dict[str, str]
+    after: dict[str, str]
 
 
 class Logbook:
@@ -129,12 +131,13 @@ class Logbook:
             value = show(alert.labels.get("metric", ""), alert.value)
             found.append(Event(alert.fired_at, "firing", f"{what}: {value}"))
             if alert.resolved_at is not None:
-                found.append(Event(alert.resolved_at, "resolved", what))
-        query = sa.select(t.incident_events.c.at, t.incident_events.c.kind, t.incident_events.c.text)
-        for at, kind, text in self._rows(query.order_by(t.incident_events.c.id)):
-            if kind != "alert_attached":
-                found.append(Event(at, "incident", text or kind))
-        return sorted(found, key=lambda event: event.at)
+                length = span(alert.resolved_at - alert.fired_at)
+                found.append(Event(alert.resolved_at, "resolved", f"{what}, after {length}"))
+        e = t.incident_events.c
+        query = sa.select(e.at, e.kind, e.text, t.incidents.c.plan, t.incidents.c.opened_at)
+        joined = query.join(t.incidents, t.incidents.c.id == e.incident_id).order_by(e.id)
+        found += filter(None, (_of_incident(*row) for row in self._rows(joined)))
+        return sorted(found, key=lambda event: (event.at, _ORDER.index(event.kind)))
 
     def daily(self, metric: str, last: int = 60) -> list[float]:
         """The newest values of a metric, all versions together, oldest first."""
@@ -166,8 +169,8 @@ class Logbook:
             )
         return found
 
-    def _quality(self, start: datetime, end: datetime) -> str:
-        parts = []
+    def _quality(self, start: datetime, end: datetime) -> dict[str, str]:
+        found = {}
         for metric in ("auc", "log_loss"):
             f = t.findings.c
             rows = self._rows(
@@ -176,5 +179,25 @@ class Logbook:
                     f.window_start >= start, f.window_end <= end,
                 )
             )  # fmt: skip
-            parts.append(f"{metric.replace('_', ' ')} {show(metric, rows[0][0])}")
-        return ", ".join(parts)
+            found[_NAMES[metric]] = show(metric, rows[0][0])
+        return found
+
+
+def span(length: timedelta) -> str:
+    """`3 d`, or hours where it was less than a day."""
+    hours = length / timedelta(hours=1)
+    return f"{hours / 24:.0f} d" if hours >= 24 else f"{hours:.0f} h"
+
+
+def _of_incident(at: datetime, kind: str, text: str, plan: str, opened: datetime) -> Event | None:
+    """What an incident's timeline says beyond its alerts: that it is there, what it set going, how that ended, its end."""
+    if kind == "opened":
+        return Event(at, "incident", f"incident opened, plan {plan}")
+    if kind == "resolved":
+        return Event(at, "incident", f"incident over, after {span(at - opened)}")
+    if kind in {"alert_attached", "quiet", "action_running"}:
+        return None
+    small = text.startswith(("notify ", "wait ", "checklist"))
+    if small and kind in {"step_started", "step_succeeded"}:
+        return None
+    return Event(at, "action", text.partition(": requested as")[0] or kind.replace("_", " "))

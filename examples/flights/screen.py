@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from logbook import Counts, Event, Repair, Totals
+from logbook import Counts, Event, Repair, Totals, span
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -64,7 +65,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """A sentence about the voyage itself."""
-        self._line(Text(f"  · {text}", "dim"))
+        self._line(_row(f"  · {text}", "dim"))
 
     def day(self, day: date, counts: Counts, auc: list[float], events: list[Event]) -> None:
         """A simulated day has ended and is judged."""
@@ -77,7 +78,7 @@ class Screen:
             if key not in self._seen:
                 self._seen.add(key)
                 sign = _SIGNS[event.kind]
-                self._line(Text(f"  {sign} {event.at:%d %b %H:%M}  {event.text}", _STYLES[event.kind]))
+                self._line(_row(f"  {sign} {event.at:%d %b %H:%M}  {event.text}", _STYLES[event.kind]))
         if not self._moving and day.month != self._month:
             self._month = day.month
             self.console.print(
@@ -103,12 +104,14 @@ class Screen:
             numbers = Text.assemble(
                 ("  predictions ", "dim"), f"{c.predictions:,}", ("   labels ", "dim"), f"{c.labels:,}",
                 ("   windows judged ", "dim"), f"{c.windows:,}", ("   messages ", "dim"), f"{c.deliveries:,}",
-                ("   reports ", "dim"), f"{c.reports:,}",
+                ("   reports ", "dim"), f"{c.reports:,}", no_wrap=True, overflow="ellipsis",
             )  # fmt: skip
             parts.append(numbers)
         if self._auc:
             parts.append(
-                Text.assemble(("  daily AUC   ", "dim"), sparkline(self._auc), f"  {self._auc[-1]:.3f}")
+                Text.assemble(
+                    ("  daily AUC   ", "dim"), sparkline(self._auc), f"  {self._auc[-1]:.3f}", no_wrap=True
+                )
             )
         parts.extend(self._lines or [Text("  no alert so far", "dim")])
         return Panel(
@@ -126,15 +129,17 @@ class Screen:
         places: dict[str, str],
     ) -> None:
         """The short table that the voyage ends with."""
-        table = Table(title="The voyage", show_header=False, title_justify="left", pad_edge=False)
-        table.add_column(style="dim")
+        table = Table(
+            title="The voyage", show_header=False, title_justify="left", box=box.SIMPLE_HEAVY, pad_edge=False
+        )
+        table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row(
-            "predictions logged", f"{totals.predictions:,} ({totals.failed:,} answered with an error)"
+            "predictions", f"{totals.predictions:,} logged, {totals.failed:,} of them answered with an error"
         )
-        table.add_row("labels joined", f"{totals.joined:,} of {totals.labels:,}")
+        table.add_row("labels", f"{totals.joined:,} of {totals.labels:,} joined with their prediction")
         table.add_row("windows judged", f"{counts.windows:,}")
-        table.add_row("messages delivered", f"{counts.deliveries:,}")
+        table.add_row("messages", f"{counts.deliveries:,} delivered")
         for name, lines in (("alerts", _alert_lines(alerts)), ("model updates", _repair_lines(repairs))):
             table.add_row(name, "\n".join(lines) or "none")
         for name, place in places.items():
@@ -142,8 +147,13 @@ class Screen:
         self.console.print(table)
 
 
+def _row(text: str, style: str) -> Text:
+    """One line, cut where the terminal ends."""
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
 def _alert_lines(alerts: Sequence[object]) -> list[str]:
-    """One line per rule: how often it fired, when first and last, what is still firing."""
+    """One line per rule: when it fired first and for how long, and how often more."""
     lines = []
     by_rule: dict[str, list[object]] = {}
     for alert in alerts:
@@ -158,15 +168,16 @@ def _alert_lines(alerts: Sequence[object]) -> list[str]:
 def _span(alert: object) -> str:
     fired: datetime = alert.fired_at  # type: ignore[attr-defined]
     resolved: datetime | None = alert.resolved_at  # type: ignore[attr-defined]
-    if resolved is None:
-        return f"{fired:%d %b} still firing"
-    days = (resolved - fired) / timedelta(days=1)
-    return f"{fired:%d %b} for {days:.0f} d"
+    feature = alert.labels.get("feature", "")  # type: ignore[attr-defined]
+    lasted = "still firing" if resolved is None else f"for {span(resolved - fired)}"
+    return " ".join(filter(None, [feature, f"{fired:%d %b}", lasted]))
 
 
 def _repair_lines(repairs: list[Repair]) -> list[str]:
-    return [
-        f"{repair.requested_at:%d %b}: {repair.version or 'no version'} ({repair.state}); "
-        f"before {repair.before}; after {repair.after}"
-        for repair in repairs
-    ]
+    """What was put in service when, and the quality before and after it."""
+    lines = []
+    for repair in repairs:
+        changes = (f"{name} {before} → {repair.after[name]}" for name, before in repair.before.items())
+        done = repair.version if repair.state == "succeeded" else repair.state.replace("_", " ")
+        lines.append(f"{repair.requested_at:%d %b}: {done or 'no version'}, {', '.join(changes)}")
+    return [*lines, "(means of 14 days before and after)"] if lines else []

@@ -67,11 +67,13 @@ class Database:
         """The highest number of a serial column of which every lower one is committed or never will be; 0 if none.
 
         PostgreSQL hands numbers out before their rows are visible, so that a higher one may be seen before a lower
-        one: this waits until no writing transaction is open. SQLite has one writer at a time.
+        one: this waits until no writing transaction is open, for at most 5 s, then raises `UnavailableError`.
+        SQLite has one writer at a time.
         """
         highest = sa.select(sa.func.coalesce(sa.func.max(serial), 0))
         with _unavailable(self.engine), self.engine.connect() as connection, connection.begin():
             if self.dialect == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
             return int(connection.execute(highest).scalar_one())
 
@@ -112,7 +114,8 @@ def connect(url: str, *, pool_size: int = 5) -> Database:
         options["connect_args"] = {
             "connect_timeout": 5,
             "application_name": "remora",
-            "options": "-c timezone=UTC",
+            # A writer whose machine vanished must not hold its locks, and everybody else up, for hours.
+            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c tcp_user_timeout=30s",
         }
     engine = sa.create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
@@ -160,7 +163,7 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # this file says BEGIN itself
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # the spool is fsynced; a batch lost here is delivered again
+    cursor.execute("PRAGMA synchronous=FULL")  # the spool forgets a batch once it is committed here
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.close()

@@ -17,6 +17,7 @@ import msgspec
 __all__ = [
     "MAX_FEATURES",
     "MAX_NAME",
+    "MAX_NUMBER",
     "MAX_STRING",
     "Batch",
     "Label",
@@ -32,6 +33,7 @@ Scalar = str | int | float | bool | None
 MAX_NAME = 128
 MAX_STRING = 4096
 MAX_FEATURES = 1000
+MAX_NUMBER = 1e100  # of labels, predictions and scores: the sums of their squares stay finite
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,8 +95,8 @@ def check_prediction(row: Prediction) -> str | None:
 def check_label(row: Label) -> str | None:
     """What is wrong with a label, or None."""
     wrong = _name("model", row.model) or _name("id", row.id) or _instant(row.timestamp)
-    if wrong is None and isinstance(row.label, float) and not math.isfinite(row.label):
-        return "`label` must be a finite number"
+    if wrong is None and not _sane(row.label):
+        return "`label` must be a finite number, at most 1e100"
     return wrong or (_text("label", row.label) if isinstance(row.label, str) else None)
 
 
@@ -138,8 +140,8 @@ def _features(features: dict[str, Any]) -> str | None:
 
 def _scores(scores: float | dict[str, float] | None) -> str | None:
     values = scores.values() if isinstance(scores, dict) else () if scores is None else (scores,)
-    if not all(math.isfinite(value) for value in values):
-        return "`scores` must be finite numbers"
+    if not all(_sane(value) for value in values):
+        return "`scores` must be finite numbers, at most 1e100"
     return None
 
 
@@ -150,7 +152,13 @@ def _tags(tags: dict[str, str]) -> str | None:
     return None
 
 
+def _sane(value: object) -> bool:
+    return not isinstance(value, int | float) or abs(value) <= MAX_NUMBER  # which NaN and infinity are not
+
+
 def _numbers(row: Prediction) -> str | None:
+    if not _sane(row.prediction):
+        return "`prediction` must be a finite number, at most 1e100"
     if row.latency_ms is not None and not (math.isfinite(row.latency_ms) and row.latency_ms >= 0):
         return "`latency_ms` must be a number from 0"
     if not 100 <= row.status <= 599:

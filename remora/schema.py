@@ -41,7 +41,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 def state(database: Database) -> State:
     """Read the revision that the database is at."""
-    with database.engine.connect() as connection:
+    with database.read() as connection:
         return _state(connection)
 
 

@@ -195,7 +195,7 @@ job_runs = Table(
     Column("watermark", sa.BigInteger, nullable=False),  # highest summaries.seq that was read
     Column("finished_at", Instant),
     Column("error", sa.Text),
-    Index(None, "state", "job"),
+    Index(None, "model", "window_start", "state", "job"),
 )  # fmt: skip
 
 clock = Table(

@@ -84,6 +84,15 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[Database]:
+    """PostgreSQL with Remora's tables, for what SQLite has not."""
+    opened = connect(_new_postgres_database(postgres_url))
+    schema.prepare(opened)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A new SQLite file's URL, for tests in which the database is not the subject."""
     return f"sqlite:///{tmp_path / 'remora.db'}"

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 MAX_ROWS = 2000
+_GIVE_UP = timedelta(minutes=30)
 _SCANNED = 200_000  # ids that are read to choose rows from; a window with more is chosen from its first ones
 
 Rows = Sequence[Any]
@@ -50,7 +51,24 @@ def made_since(connection: sa.Connection, model: str, rule: str, since: datetime
 
 
 def claim(connection: sa.Connection, wall: datetime, lease: timedelta) -> Any | None:
-    """Take the oldest report that is wanted, or whose maker's lease ran out; None where there is none."""
+    """Take the oldest report that is wanted, or whose maker's lease ran out; None where there is none.
+
+    One that was begun and is not done after half an hour fails: it may be what ends its makers.
+    """
+    connection.execute(
+        reports.update()
+        .where(
+            reports.c.state == "running",
+            reports.c.lease_until < wall,
+            reports.c.requested_at < wall - _GIVE_UP,
+        )
+        .values(
+            state="failed",
+            error="it was begun several times and never done",
+            lease_until=None,
+            finished_at=wall,
+        )
+    )
     free = sa.or_(
         reports.c.state == "wanted", (reports.c.state == "running") & (reports.c.lease_until < wall)
     )

@@ -185,7 +185,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job", "model", "window_start", name=op.f("pk_job_runs")),
     )
     with op.batch_alter_table("job_runs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_job_runs_state_job"), ["state", "job"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_job_runs_model_window_start_state_job"),
+            ["model", "window_start", "state", "job"],
+            unique=False,
+        )
 
     op.create_table(
         "labels",
@@ -464,7 +468,7 @@ def downgrade() -> None:
 
     op.drop_table("labels")
     with op.batch_alter_table("job_runs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_job_runs_state_job"))
+        batch_op.drop_index(batch_op.f("ix_job_runs_model_window_start_state_job"))
 
     op.drop_table("job_runs")
     with op.batch_alter_table("incidents", schema=None) as batch_op:

@@ -106,6 +106,18 @@ def test_a_report_whose_server_was_killed_is_made_after_the_lease(database, work
     assert {row.id: row.state for row in rows(database)}["r0"] == "done"
 
 
+def test_a_report_that_ends_its_makers_is_given_up(database, worker, fake_child):
+    put(database, tables.reports, [
+        {"id": "r0", "model": "flights", "version": "", "window_start": START + 204 * DAY,
+         "window_end": START + 205 * DAY, "alert_id": "a5", "state": "running", "requested_at": NOW,
+         "lease_until": NOW + timedelta(seconds=60)},
+    ])  # fmt: skip
+    drain(worker, wall=NOW + timedelta(minutes=31))
+    assert {row.id: (row.state, row.error) for row in rows(database)}["r0"] == (
+        "failed", "it was begun several times and never done",
+    )  # fmt: skip
+
+
 def test_a_model_without_reference_says_so(database, worker, fake_child):
     with database.write() as connection:
         connection.execute(tables.reference_sets.update().values(active=False))

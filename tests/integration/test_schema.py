@@ -69,6 +69,11 @@ def test_upsert_replaces_the_row(database):
         assert connection.execute(tables.clock.select()).all() == [("replay", NOON, NOON)]
 
 
+def test_a_writer_that_hangs_does_not_hold_up_the_judges_for_ever(postgres_database):
+    with postgres_database.write(), pytest.raises(UnavailableError, match="lock timeout"):
+        postgres_database.settled(tables.summaries.c.seq)
+
+
 def test_a_naive_instant_is_refused(sqlite_database):
     with pytest.raises(Exception, match="naive"), sqlite_database.write() as connection:
         upsert(
@@ -78,6 +83,6 @@ def test_a_naive_instant_is_refused(sqlite_database):
 
 def test_a_database_that_is_away_is_unavailable_and_its_password_stays_unsaid():
     database = connect("postgresql+psycopg://ann:hunter2@127.0.0.1:1/none")
-    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1") as caught, database.read():
-        pass
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1") as caught:
+        schema.prepare(database)
     assert "hunter2" not in str(caught.value)

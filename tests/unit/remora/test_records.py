@@ -42,6 +42,9 @@ def test_a_full_prediction_is_right():
         ({"features": {str(i): i for i in range(MAX_FEATURES + 1)}}, "1001 entries"),
         ({"scores": float("nan")}, "finite"),
         ({"scores": {"a": float("inf")}}, "finite"),
+        ({"scores": -1e101}, "1e100"),
+        ({"prediction": 1e308}, "`prediction`"),
+        ({"prediction": float("nan")}, "`prediction`"),
         ({"tags": {"a": "x" * 200}}, "`tags`"),
         ({"latency_ms": -1.0}, "`latency_ms`"),
         ({"latency_ms": float("inf")}, "`latency_ms`"),
@@ -59,7 +62,9 @@ def test_the_sentence_never_holds_a_feature_value(secret):
     assert f"<{secret}>" not in found
 
 
-@pytest.mark.parametrize(("label", "says"), [(float("nan"), "finite"), ("x" * 200, "200 characters")])
+@pytest.mark.parametrize(
+    ("label", "says"), [(float("nan"), "finite"), (10**120, "1e100"), ("x" * 200, "200 characters")]
+)
 def test_a_label_is_checked(label, says):
     assert says in (check_label(Label(model="m", id="1", label=label, timestamp=NOON)) or "")
     assert check_label(Label(model="m", id="1", label=True, timestamp=NOON)) is None

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -97,7 +97,7 @@ class FakeReceiver:
     answers: deque[Any] = field(default_factory=lambda: deque([(200, {}, b"ok")]))
     received: list[Received] = field(default_factory=list)
 
-    def __enter__(self) -> FakeReceiver:
+    def __enter__(self) -> Self:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from alerts import metrics, pipeline, queries, timers
@@ -13,42 +15,88 @@ from remora.database import Database
 from remora.errors import UnavailableError
 from remora.telemetry import get_logger
 
-__all__ = ["run_due"]
+__all__ = ["evaluate", "finish", "is_behind", "run_due"]
 
 log = get_logger("alerts")
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One call of the scheduler: `now` is business time, `wall` the real one."""
+
+    database: Database
+    config: Config
+    now: datetime
+    wall: datetime
 
 
 def run_due(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
     """Do everything that is due at `now` (business time), each thing in a transaction of its own; how many things.
 
-    Windows are evaluated at the instant at which they were due, oldest first, and what incidents had to do before that
-    instant is done before: replaying a year gives what living it would have given. `wall` is the real time.
+    Right where the detectors are done with everything that is due at `now`; while they are catching up, call
+    `evaluate` after each of their passes and `finish` once at the end.
     """
-    done = 0
-    for window in _due(database, config, now):
-        done += _advance(database, config, horizon=window.ts, inclusive=False, now=now, wall=wall)
-        if not _evaluate(database, config, window, owner, wall):
-            return done  # the windows after it must not overtake it
-        done += 1
-    done += _advance(database, config, horizon=now, inclusive=True, now=now, wall=wall)
-    done += _notify(database, config, now, wall)
+    done = evaluate(database, config, now=now, wall=wall, owner=owner)
+    if is_behind(database, config, now):
+        return done
+    return done + finish(database, config, now=now, wall=wall)
+
+
+def evaluate(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
+    """Evaluate the rules of every finished window; how many things were done.
+
+    Windows are evaluated at the instant at which they were due, oldest first, and what incidents had to do before that
+    instant is done before: replaying a year gives what living it would have given. Nothing happens that belongs after
+    the last finished window: a window that is not judged yet may show that it is over.
+    """
+    turn, done = _Round(database, config, now, wall), 0
+    while windows := _due(database, config, now):
+        for window in windows:
+            done += _advance(turn, window.ts, inclusive=False)
+            if not _evaluate(turn, window, owner):
+                return done  # the windows after it must not overtake it
+            done += 1
+    return done
+
+
+def is_behind(database: Database, config: Config, now: datetime) -> bool:
+    """Whether a finished window waits for its rules; one that was given up does not."""
+    return bool(_due(database, config, now))
+
+
+def finish(database: Database, config: Config, *, now: datetime, wall: datetime) -> int:
+    """Let the timers of incidents run up to `now`, then tell the receivers; how many things were done.
+
+    Only when every window that is due at `now` is judged and evaluated: else a step is taken, or a page sent, for
+    something that a later window shows to be over.
+    """
+    turn = _Round(database, config, now, wall)
+    done = _advance(turn, now, inclusive=True)
+    done += _notify(turn)
     _gauge(database)
     return done
 
 
 def _due(database: Database, config: Config, now: datetime) -> list[Window]:
+    """The oldest windows that are to be evaluated; not all where there are many, so ask again."""
     with database.read() as connection:
-        windows = [window for job in JOBS for window in queries.due_windows(connection, config, job, now)]
+        found = {job: queries.due_windows(connection, config, job, now) for job in JOBS}
+    windows = [window for part in found.values() for window in part]
+    # Of a job with more windows than were read, nothing is known after the last of them: the others wait there.
+    ends = [part[-1].ts for part in found.values() if len(part) >= queries.MOST_WINDOWS]
+    if ends:
+        windows = [window for window in windows if window.ts <= min(ends)]
     return sorted(windows, key=lambda window: (window.ts, JOBS.index(window.job), window.model))
 
 
-def _evaluate(database: Database, config: Config, window: Window, owner: str, wall: datetime) -> bool:
+def _evaluate(turn: _Round, window: Window, owner: str) -> bool:
     """Evaluate one window; False where it failed and is to be tried again."""
+    database, wall = turn.database, turn.wall
     try:
         with database.write() as connection:
             queries.lock_alerts(connection)
             if queries.begin_run(connection, window, owner, wall):
-                pipeline.evaluate_window(Turn(connection, config, window.ts, wall), window)
+                pipeline.evaluate_window(Turn(connection, turn.config, window.ts, wall), window)
     except UnavailableError:
         raise
     except Exception as error:  # the edge of the job: one bad window must not stop all others for ever
@@ -60,35 +108,33 @@ def _evaluate(database: Database, config: Config, window: Window, owner: str, wa
     return True
 
 
-def _advance(
-    database: Database, config: Config, *, horizon: datetime, inclusive: bool, now: datetime, wall: datetime,
-) -> int:  # fmt: skip
+def _advance(turn: _Round, horizon: datetime, *, inclusive: bool) -> int:
     done = 0
-    while _next_timer(database, config, horizon, now, inclusive=inclusive):
-        with database.write() as connection:
+    while _next_timer(turn, horizon, inclusive=inclusive):
+        with turn.database.write() as connection:
             queries.lock_alerts(connection)
-            timer = timers.first_timer(connection, config, now)  # again: another process may have been faster
+            # Again: another process may have been faster.
+            timer = timers.first_timer(connection, turn.config, turn.now)
             if timer is None or not timers.is_due(timer, horizon, inclusive=inclusive):
                 return done
-            timers.let_happen(connection, config, timer, wall)
+            timers.let_happen(connection, turn.config, timer, turn.wall)
         done += 1
     return done
 
 
-def _next_timer(
-    database: Database, config: Config, horizon: datetime, now: datetime, *, inclusive: bool
-) -> bool:
-    with database.read() as connection:
-        return timers.is_due(timers.first_timer(connection, config, now), horizon, inclusive=inclusive)
+def _next_timer(turn: _Round, horizon: datetime, *, inclusive: bool) -> bool:
+    with turn.database.read() as connection:
+        timer = timers.first_timer(connection, turn.config, turn.now)
+    return timers.is_due(timer, horizon, inclusive=inclusive)
 
 
-def _notify(database: Database, config: Config, now: datetime, wall: datetime) -> int:
-    with database.read() as connection:
-        if not pipeline.wants_notifying(connection, config, now):
+def _notify(turn: _Round) -> int:
+    with turn.database.read() as connection:
+        if not pipeline.wants_notifying(connection, turn.config, turn.now):
             return 0
-    with database.write() as connection:
+    with turn.database.write() as connection:
         queries.lock_alerts(connection)
-        return pipeline.notify(connection, config, now=now, wall=wall)
+        return pipeline.notify(connection, turn.config, now=turn.now, wall=turn.wall)
 
 
 def _gauge(database: Database) -> None:

@@ -16,12 +16,13 @@ from remora.database import insert_new, serialize, upsert
 from remora.tables import alerts, clock, findings, job_runs, models, notifications, silences
 
 __all__ = [
-    "AlertRow", "Silence", "Window", "alerts_by_id", "begin_run", "business_time", "coverage", "delete_alerts",
-    "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "newest_value",
+    "MOST_WINDOWS", "AlertRow", "Silence", "Window", "alerts_by_id", "begin_run", "business_time", "coverage",
+    "delete_alerts", "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "newest_value",
     "notifiable", "put_alerts", "remember", "told", "unresolved_alerts",
 ]  # fmt: skip
 
 _ATTEMPTS = 3
+MOST_WINDOWS = 1000
 _LOCK = 0x52454D4F  # any number, the same in every process
 _SUSPECT = 0.6  # of its threshold: below that a feature is as usual
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +92,10 @@ def business_time(connection: sa.Connection, config: Config, wall: datetime) -> 
 
 
 def due_windows(connection: sa.Connection, config: Config, job: str, now: datetime) -> list[Window]:
-    """Windows that the detectors are done with and the rules are not, of every model, each model's oldest first."""
+    """Windows that the detectors are done with and the rules are not, of every model, oldest first.
+
+    At most `MOST_WINDOWS` of them are read; fewer are given only where there are no more.
+    """
     mine, theirs = job_runs.alias("mine"), job_runs.alias("theirs")
     last = (
         sa.select(sa.func.max(mine.c.window_start))
@@ -109,7 +113,7 @@ def due_windows(connection: sa.Connection, config: Config, job: str, now: dateti
             > sa.func.coalesce(last, sa.literal(_BEGINNING, job_runs.c.window_start.type))
         )
         .order_by(theirs.c.window_start)
-        .limit(1000)
+        .limit(MOST_WINDOWS)
     )
     found = []
     for model, start, end in connection.execute(statement):

@@ -91,14 +91,19 @@ class Jobs:
     def tick(self) -> None:
         """Judge, evaluate and plan everything that is due, then say so."""
         with _edge("tick"):
-            wall = datetime.now(UTC)
-            now = detectors.clock.read_clock(self.database, self.config, wall)
+            now = detectors.clock.read_clock(self.database, self.config, datetime.now(UTC))
             if now is None:
                 return
-            while detectors.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner):
-                alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
-            alerts.jobs.run_due(self.database, self.config, now=now, wall=wall, owner=self.owner)
+            while self._pass(now):
+                pass
+            alerts.jobs.finish(self.database, self.config, now=now, wall=datetime.now(UTC))
             detectors.clock.settle(self.database, self.config, now)
+
+    def _pass(self, now: datetime) -> int:
+        """Judge some windows and evaluate them; 0 when there is nothing left that this process can do."""
+        database, config, owner = self.database, self.config, self.owner
+        judged = detectors.jobs.run_due(database, config, now=now, wall=datetime.now(UTC), owner=owner)
+        return judged + alerts.jobs.evaluate(database, config, now=now, wall=datetime.now(UTC), owner=owner)
 
     def send(self) -> None:
         """Deliver what is due in the outbox."""

@@ -1,0 +1,94 @@
+"""The server's round over detectors and alerts together: after a downtime, after failures, and when it is to end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+import alerts.jobs
+import detectors.jobs
+from collector.store import Store, shapes_of
+from detectors.clock import clock_state, move_clock
+from remora.cli.jobs import Jobs
+from remora.config import parse
+from remora.records import Batch, Prediction
+from remora.settings import ServerSettings, parse_address
+from remora.tables import actions, deliveries, incident_events, job_runs
+
+SIZE = timedelta(minutes=5)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CONFIG = """
+version: 1
+schedule: {clock: replay}
+models:
+  m:
+    windows: {size: 5m, lateness: 0s, label_lateness: 0s}
+receivers:
+  ops: {kind: webhook, url: "http://127.0.0.1:9/"}
+  ci: {kind: webhook, url: "http://127.0.0.1:9/"}
+routes:
+- {receivers: [ops], group_wait: 0s}
+plans:
+- {name: retrain, stable_for: 30m, steps: [{wait: 2h}, {action: ci}]}
+groups:
+- name: g
+  rules:
+  - {alert: Errors, metric: error_rate, condition: "> 0.5", plan: retrain}
+"""
+
+
+@pytest.fixture
+def config():
+    return parse(CONFIG)
+
+
+@pytest.fixture
+def jobs(database, config, tmp_path):
+    settings = ServerSettings(
+        listen=parse_address("127.0.0.1:0", "--listen"), database="", spool=tmp_path, spool_bytes=1 << 20,
+        config=None, reports=tmp_path / "reports", token=None, external_url=None,
+    )  # fmt: skip
+    made = Jobs(database, config, settings)
+    yield made
+    made.sender.close()
+    made.reports.close()
+
+
+def fill(database, config, count, bad=()):
+    """Five answers in each of `count` windows; all of them errors in the `bad` ones."""
+    rows = [
+        Prediction(
+            model="m", id=f"{window}-{number}", timestamp=START + window * SIZE + timedelta(seconds=number),
+            status=500 if window in bad else 200, latency_ms=1.0, prediction=True,
+        )
+        for window in range(count) for number in range(5)
+    ]  # fmt: skip
+    Store(database, shapes_of(config)).write(Batch(id="b", source="test", predictions=rows), START)
+    move_clock(database, config, START + count * SIZE)
+
+
+def read(database, *columns):
+    with database.read() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(*columns))]
+
+
+def test_an_incident_that_ended_in_a_downtime_starts_nothing_and_pages_nobody(
+    jobs, database, config, monkeypatch
+):
+    monkeypatch.setattr(detectors.jobs, "MOST_PER_PASS", 24)
+    fill(database, config, 40, bad=range(5, 8))  # over within the second pass; the action would be due later
+    jobs.tick()
+    assert read(database, incident_events.c.kind)[-1] == ("resolved",)
+    assert read(database, actions.c.id) == []
+    assert read(database, deliveries.c.kind) == []
+
+
+def test_a_busy_job_holds_the_others_where_its_list_was_cut(jobs, database, config, monkeypatch):
+    monkeypatch.setattr(alerts.jobs.queries, "MOST_WINDOWS", 3)
+    fill(database, config, 10, bad=range(4, 20))
+    jobs.tick()
+    rules = read(database, job_runs.c.job, job_runs.c.window_start)
+    assert sum(job.startswith("rules.") for job, _ in rules) == 30
+    assert clock_state(database, config, START).settled == START + 10 * SIZE

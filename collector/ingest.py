@@ -94,6 +94,10 @@ def _read_batch(body: bytes, *, packed: bool) -> tuple[Batch, list[Entry]]:
         raise BodyError(400, "the body is not a batch of records") from None
     if not batch.id or len(batch.id) > 200:
         raise BodyError(400, "the batch has no id, or one over 200 characters")
+    try:
+        batch.id.encode()
+    except UnicodeEncodeError:
+        raise BodyError(400, "the batch's id is not valid Unicode") from None
     entries = [
         *_checked("predictions", batch.predictions, check_prediction),
         *_checked("labels", batch.labels, check_label),

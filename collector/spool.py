@@ -33,6 +33,7 @@ log = get_logger("spool")
 PREDICTION: Final = 1
 LABEL: Final = 2
 _SEALED_BYTES: Final = 8 * 1024 * 1024  # what another collector takes in one request
+_CLOSED: Final = "the spool is closed"
 _GROUP: Final = 256  # writes in one transaction at most
 
 _encoder = msgspec.msgpack.Encoder()
@@ -76,9 +77,17 @@ class Spool:
     """`path` is the spool's folder; `limit` the bytes of records that may wait in it.
 
     The folder is locked: a second process waits until the first has let go, or raises UserError after `wait` seconds.
+    `on_death` is called when the writing thread ends by a fault: from then on every write is refused.
     """
 
-    def __init__(self, path: Path, limit: int = 1 << 30, *, wait: float = 60.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limit: int = 1 << 30,
+        *,
+        wait: float = 60.0,
+        on_death: Callable[[], None] | None = None,
+    ) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self.limit = limit
@@ -92,7 +101,9 @@ class Spool:
         self._counts = self._file.counters()
         self._ring = self._file.ring()
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._closed = False
+        self._gate = threading.Lock()  # nothing is queued after the thread's last look
+        self._ended = ""
+        self._on_death = on_death or (lambda: None)
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
         self._show()
@@ -178,29 +189,54 @@ class Spool:
 
     def _do(self, action: Callable[[SpoolFile, dict[str, int]], Any]) -> Future[Any]:
         write = _Write(action)
-        if self._closed:
-            write.future.set_exception(SpoolError("the spool is closed"))
-        else:
-            self._queue.put(write)
+        with self._gate:
+            if self._ended:
+                write.future.set_exception(SpoolError(self._ended))
+            else:
+                self._queue.put(write)
         return write.future
 
     # --- the writing thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            group = [self._queue.get()]
-            while len(group) < _GROUP:
-                try:
-                    group.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            writes = [write for write in group if write is not None]
-            if writes and not self._commit(writes) and len(writes) > 1:
-                writes = [write for write in writes if not write.future.done()]
-                for write in writes:  # one may be too large for what is left, the others not
+        taken: list[_Write] = []
+        try:
+            while not self._group(taken):
+                taken.clear()
+        except BaseException:
+            log.critical("spool_writer_died", exc_info=True, what="every write is refused from now on")
+            self._die(taken)
+
+    def _group(self, taken: list[_Write]) -> bool:
+        """Commit what waits, `taken` from the queue; True when that was the last."""
+        last = False
+        group = [self._queue.get()]
+        while len(group) < _GROUP and not self._queue.empty():
+            group.append(self._queue.get())
+        for write in group:
+            if write is None:
+                last = True
+            elif write.future.set_running_or_notify_cancel():  # from here on nobody can cancel it
+                taken.append(write)
+        if taken and not self._commit(taken) and len(taken) > 1:
+            for write in taken:  # one may be too large for what is left, the others not
+                if not write.future.done():
                     self._commit([write])
-            if len(writes) < len(group) and None in group:
-                return
+        return last
+
+    def _die(self, taken: list[_Write]) -> None:
+        """Leave nobody waiting for a thread that is gone."""
+        metrics.FAULTS.labels("spool").inc()
+        with self._gate:
+            self._ended = "the spool's writer has ended by a fault"
+            while not self._queue.empty():
+                write = self._queue.get()
+                if write is not None and write.future.set_running_or_notify_cancel():
+                    taken.append(write)
+        for write in taken:
+            if not write.future.done():
+                write.future.set_exception(SpoolError(self._ended))
+        self._on_death()
 
     def _commit(self, writes: list[_Write]) -> bool:
         """One transaction. When it fails, nothing of it is kept; a single write is told why."""
@@ -213,15 +249,15 @@ class Spool:
             changed = {key: value for key, value in counts.items() if value != self._counts[key]}
             if changed:
                 self._file.set_meta(**changed)
+            ring = self._file.ring()
             connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             _rollback(connection)
             if len(writes) == 1:
                 metrics.SPOOL_REFUSED.inc()
                 writes[0].future.set_exception(_problem(error))
             return False
-        self._counts = counts
-        self._ring = self._file.ring()
+        self._counts, self._ring = counts, ring
         self._show()
         for write, result in zip(writes, results, strict=True):
             if isinstance(result, SpoolError):
@@ -237,10 +273,11 @@ class Spool:
 
     def close(self) -> None:
         """Commit what waits, close the file, let the next process in."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._gate:
+            if self._ended == _CLOSED:
+                return
+            self._ended = _CLOSED
+            self._queue.put(None)
         self._thread.join()
         self._file.connection.close()
         os.close(self._lock)

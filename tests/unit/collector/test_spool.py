@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -233,3 +235,73 @@ def test_sqlite_is_told_to_wait_for_the_disk(spool):
     found = spool._do(lambda file, _: file.connection.execute("PRAGMA synchronous").fetchone()[0]).result(5)
     assert found == 2
     assert sqlite3.connect(spool.path / "spool.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def _held(spool: Spool) -> threading.Event:
+    """Keep the writing thread busy until the event is set, so that what follows lies in the queue."""
+    busy, go_on = threading.Event(), threading.Event()
+    spool._do(lambda *_: (busy.set(), go_on.wait(10)))
+    assert busy.wait(10)
+    return go_on
+
+
+def test_a_request_that_is_cancelled_takes_nobody_down(spool):
+    go_on = _held(spool)
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(asyncio.wrap_future(spool.put(entries(1))))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(cancelled())
+    go_on.set()
+    assert spool.put(entries(2)).result(5)
+    assert to_batch(spool.seal(10), "t").predictions == [record(2)]
+
+
+def test_what_was_taken_cannot_be_cancelled_any_more(spool):
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(file, counts):
+        started.set()
+        go_on.wait(10)
+        return "done"
+
+    future = spool._do(slow)
+    assert started.wait(10)
+    assert not future.cancel()
+    go_on.set()
+    assert future.result(5) == "done"
+
+
+def test_a_write_that_sqlite_cannot_take_is_refused_alone(spool):
+    go_on = _held(spool)
+    futures = [spool.put(entries(1)), spool.put(entries(2), batch="\ud800"), spool.put(entries(3))]
+    go_on.set()
+    assert [type(future.exception(5)) for future in futures] == [type(None), SpoolError, type(None)]
+    assert to_batch(spool.seal(10), "t").predictions == [record(1), record(3)]
+
+
+def test_a_writer_that_dies_leaves_nobody_waiting_and_says_so(tmp_path, capsys):
+    died = threading.Event()
+    spool = Spool(tmp_path, on_death=died.set)
+    go_on = _held(spool)
+
+    def fault(file, counts):
+        raise ZeroDivisionError
+
+    futures = [spool._do(fault), spool.put(entries(1)), spool.put(entries(2))]
+    futures[2].cancel()
+    go_on.set()
+    for future in futures[:2]:
+        with pytest.raises(SpoolError, match="ended by a fault"):
+            future.result(5)
+    assert died.wait(5)
+    with pytest.raises(SpoolError, match="ended by a fault"):
+        spool.put(entries(3)).result(5)
+    spool.close()
+    again = Spool(tmp_path, wait=0.1)
+    assert again.pending == 0
+    again.close()

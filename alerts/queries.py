@@ -13,6 +13,7 @@ from alerts.dedup import Told
 from alerts.rules import Finding
 from remora.config import Config
 from remora.database import insert_new, serialize, upsert
+from remora.runs import GIVEN_UP_AFTER
 from remora.tables import alerts, clock, findings, job_runs, models, notifications, silences
 
 __all__ = [
@@ -94,6 +95,7 @@ def business_time(connection: sa.Connection, config: Config, wall: datetime) -> 
 def due_windows(connection: sa.Connection, config: Config, job: str, now: datetime) -> list[Window]:
     """Windows that the detectors are done with and the rules are not, of every model, oldest first.
 
+    One waits while an earlier one of its job and model is still being judged, or is to be tried again.
     At most `MOST_WINDOWS` of them are read; fewer are given only where there are no more.
     """
     mine, theirs = job_runs.alias("mine"), job_runs.alias("theirs")
@@ -115,13 +117,35 @@ def due_windows(connection: sa.Connection, config: Config, job: str, now: dateti
         .order_by(theirs.c.window_start)
         .limit(MOST_WINDOWS)
     )
+    waiting = _unfinished(connection, config, job, now)
+    rows = list(connection.execute(statement.where(models.c.name.not_in(waiting))))
+    for model, first in waiting.items():
+        rows += connection.execute(statement.where(models.c.name == model, theirs.c.window_start < first))
     found = []
-    for model, start, end in connection.execute(statement):
+    for model, start, end in sorted(rows, key=lambda row: row[1])[:MOST_WINDOWS]:
         windows = config.model(model).windows
         lateness = windows.label_lateness if job == "performance" else windows.lateness
         if end + lateness <= now:
             found.append(Window(job, model, start, end, end + lateness))
     return found
+
+
+def _unfinished(connection: sa.Connection, config: Config, job: str, now: datetime) -> dict[str, datetime]:
+    """Each model's earliest window that the detectors have begun and neither finished nor given up.
+
+    What is older than `backfill` is not tried again, so nothing waits for it either.
+    """
+    statement = (
+        sa.select(job_runs.c.model, job_runs.c.window_start)
+        .where(job_runs.c.job == job, job_runs.c.state.in_(("running", "failed")))
+        .where(job_runs.c.attempts < GIVEN_UP_AFTER)
+        .order_by(job_runs.c.window_start.desc())
+    )
+    return {
+        model: start
+        for model, start in connection.execute(statement)
+        if start >= now - config.model(model).windows.backfill
+    }
 
 
 def begin_run(connection: sa.Connection, window: Window, owner: str, wall: datetime) -> bool:

@@ -25,13 +25,16 @@ from remora.runs import LostRunError, Run, RunKey, claim_run, fail_run
 from remora.telemetry import REGISTRY, get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    import sqlalchemy as sa
+
+    from detectors.windows import Window
     from remora.config import Config
     from remora.config.models import Windows
     from remora.database import Database
 
-__all__ = ["MOST_PER_PASS", "run_due"]
+__all__ = ["MOST_PER_PASS", "is_behind", "run_due"]
 
 log = get_logger("detectors")
 
@@ -77,30 +80,44 @@ def run_due(database: Database, config: Config, *, now: datetime, wall: datetime
     return done + _revise(tick, baselines)
 
 
+def is_behind(database: Database, config: Config, now: datetime) -> bool:
+    """Whether a window that is due is not judged yet, by whomever; one that was given up does not count."""
+    return next(_open(database, config, now, queries.decided_runs), None) is not None
+
+
 def _due(tick: _Pass) -> Iterator[RunKey]:
-    """Windows that nobody has judged, in the order in which they became due."""
+    """Windows that nobody has judged or is judging, in the order in which they became due."""
+
+    def taken(connection: sa.Connection, job: str, model: str) -> list[Window]:
+        return queries.open_runs(connection, job, model, tick.wall)
+
+    return _open(tick.database, tick.config, tick.now, taken)
+
+
+def _open(
+    database: Database, config: Config, now: datetime,
+    taken: Callable[[sa.Connection, str, str], list[Window]],
+) -> Iterator[RunKey]:  # fmt: skip
+    """The windows due at `now` that are not `taken` (by job and model)."""
     streams = []
-    with tick.database.read() as connection:
+    with database.read() as connection:
         for model, first_seen in queries.known_models(connection):
-            windows = tick.config.model(model).windows
+            windows = config.model(model).windows
             # One row with a date of long ago must not make a century of windows due.
-            first_seen = max(first_seen, tick.now - windows.backfill)  # noqa: PLW2901
-            spans = {
-                job: due_span(first_seen, tick.now, windows.size, _lateness(windows, job)) for job in JOBS
-            }
+            first_seen = max(first_seen, now - windows.backfill)  # noqa: PLW2901
+            spans = {job: due_span(first_seen, now, windows.size, _lateness(windows, job)) for job in JOBS}
             longest = max(spans.values(), key=lambda span: span.count)
             done = queries.done_between(connection, model, longest.start, longest.end)
             for job, span in spans.items():
                 # As many done as there are windows: nothing is due, and the list need not be read.
                 if done.get(job, 0) != span.count:
-                    taken = queries.open_runs(connection, job, model, tick.wall)
                     streams.append(
                         [
                             RunKey(job, model, window.start, window.end)
-                            for window in missing_windows(span, taken)
+                            for window in missing_windows(span, taken(connection, job, model))
                         ]
                     )
-    return heapq.merge(*streams, key=lambda key: _due_at(tick.config, key))
+    return heapq.merge(*streams, key=lambda key: _due_at(config, key))
 
 
 def _due_at(config: Config, key: RunKey) -> tuple[datetime, str, int]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from detectors.windows import EPOCH, Window
 from remora.database import insert_new
-from remora.runs import Run, RunKey
+from remora.runs import GIVEN_UP_AFTER, Run, RunKey
 from remora.tables import clock, findings, job_runs, models, reference_columns, reference_sets, summaries
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "advance_cursor",
     "columns_of",
     "cursor",
+    "decided_runs",
     "done_between",
     "known_models",
     "open_runs",
@@ -59,6 +60,15 @@ def open_runs(connection: sa.Connection, job: str, model: str, wall: datetime) -
     taken = sa.or_(job_runs.c.state == "done", job_runs.c.lease_until > wall)
     query = sa.select(job_runs.c.window_start, job_runs.c.window_end).where(
         job_runs.c.job == job, job_runs.c.model == model, taken
+    )
+    return [Window(start, end) for start, end in connection.execute(query)]
+
+
+def decided_runs(connection: sa.Connection, job: str, model: str) -> list[Window]:
+    """Windows that nothing has to wait for: done, or given up after so many attempts."""
+    decided = sa.or_(job_runs.c.state == "done", job_runs.c.attempts >= GIVEN_UP_AFTER)
+    query = sa.select(job_runs.c.window_start, job_runs.c.window_end).where(
+        job_runs.c.job == job, job_runs.c.model == model, decided
     )
     return [Window(start, end) for start, end in connection.execute(query)]
 

@@ -20,9 +20,16 @@ from remora.tables import job_runs
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
 
-__all__ = ["LEASE", "LostRunError", "Run", "RunKey", "claim_run", "fail_run", "finish_run", "revise_run"]
+__all__ = [
+    "GIVEN_UP_AFTER", "LEASE", "LostRunError", "Run", "RunKey", "claim_run", "fail_revision", "fail_run", "finish_run",
+    "lease_of", "revise_run",
+]  # fmt: skip
 
 LEASE = timedelta(seconds=30)
+_LONGEST_LEASE = timedelta(minutes=30)
+GIVEN_UP_AFTER = 5
+"""Attempts after which nothing waits for a window any more (about half a minute of pauses); it is still tried again."""
+
 _LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -52,27 +59,36 @@ class Run:
     watermark: int = 0
 
 
-def claim_run(
-    database: Database, key: RunKey, *, owner: str, wall: datetime, lease: timedelta = LEASE,
-) -> Run | None:  # fmt: skip
-    """Claim a run until `wall + lease` (wall clock), in a transaction of its own.
+def lease_of(attempts: int) -> timedelta:
+    """How long a claim holds: 30 s, and twice as long each time, at most half an hour.
+
+    A window that takes longer than its lease is taken over before it is done, so the next owner must get more time,
+    or several would take it from each other for ever.
+    """
+    return min(LEASE * 2 ** min(attempts - 1, 10), _LONGEST_LEASE)
+
+
+def claim_run(database: Database, key: RunKey, *, owner: str, wall: datetime) -> Run | None:
+    """Claim a run until `wall + lease_of(attempts)` (wall clock), in a transaction of its own.
 
     None where it is done, or where somebody else's lease still holds.
     """
     with database.write() as connection:
         row = {
-            **_columns(key), "state": "running", "owner": owner, "lease_until": wall + lease, "epoch": 1,
+            **_columns(key), "state": "running", "owner": owner, "lease_until": wall + LEASE, "epoch": 1,
             "attempts": 1, "revision": 0, "watermark": 0, "finished_at": None, "error": None,
         }  # fmt: skip
         if insert_new(connection, job_runs, [row], ["job", "model", "window_start"]):
             return Run(key, owner, epoch=1, attempts=1)
+        attempts = connection.execute(sa.select(job_runs.c.attempts).where(_is(key))).scalar_one()
         taken = connection.execute(
             sa.update(job_runs)
             .where(_is(key), job_runs.c.state.in_(("running", "failed")), job_runs.c.lease_until <= wall)
+            .where(job_runs.c.attempts == attempts)
             .values(
                 state="running",
                 owner=owner,
-                lease_until=wall + lease,
+                lease_until=wall + lease_of(attempts + 1),
                 epoch=job_runs.c.epoch + 1,
                 attempts=job_runs.c.attempts + 1,
                 window_end=key.end,
@@ -100,8 +116,21 @@ def revise_run(connection: sa.Connection, run: Run, *, wall: datetime, watermark
     """
     _change(
         connection, run, "done", epoch=run.epoch + 1, revision=run.revision + 1, finished_at=wall,
-        watermark=watermark,
+        watermark=watermark, error=None,
     )  # fmt: skip
+
+
+def fail_revision(database: Database, run: Run, *, error: str) -> int:
+    """Note that revising a run that is done failed; how many times it did since it was last stored."""
+    failures = sa.case((job_runs.c.error.is_(None), 1), else_=job_runs.c.attempts + 1)
+    with database.write() as connection:
+        noted = connection.execute(
+            sa.update(job_runs)
+            .where(_is(run.key), job_runs.c.epoch == run.epoch, job_runs.c.state == "done")
+            .values(error=error, attempts=failures)
+            .returning(job_runs.c.attempts)
+        ).scalar()
+    return noted or 0
 
 
 def fail_run(database: Database, run: Run, *, wall: datetime, error: str) -> None:

@@ -96,6 +96,8 @@ class Jobs:
                 return
             while self._pass(now):
                 pass
+            if self._is_behind(now):
+                return  # windows are held by another process, or wait to be tried again: the next round looks
             alerts.jobs.finish(self.database, self.config, now=now, wall=datetime.now(UTC))
             detectors.clock.settle(self.database, self.config, now)
 
@@ -104,6 +106,10 @@ class Jobs:
         database, config, owner = self.database, self.config, self.owner
         judged = detectors.jobs.run_due(database, config, now=now, wall=datetime.now(UTC), owner=owner)
         return judged + alerts.jobs.evaluate(database, config, now=now, wall=datetime.now(UTC), owner=owner)
+
+    def _is_behind(self, now: datetime) -> bool:
+        database, config = self.database, self.config
+        return detectors.jobs.is_behind(database, config, now) or alerts.jobs.is_behind(database, config, now)
 
     def send(self) -> None:
         """Deliver what is due in the outbox."""

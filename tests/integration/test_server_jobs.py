@@ -14,6 +14,7 @@ from detectors.clock import clock_state, move_clock
 from remora.cli.jobs import Jobs
 from remora.config import parse
 from remora.records import Batch, Prediction
+from remora.runs import RunKey, claim_run
 from remora.settings import ServerSettings, parse_address
 from remora.tables import actions, deliveries, incident_events, job_runs
 
@@ -92,3 +93,78 @@ def test_a_busy_job_holds_the_others_where_its_list_was_cut(jobs, database, conf
     rules = read(database, job_runs.c.job, job_runs.c.window_start)
     assert sum(job.startswith("rules.") for job, _ in rules) == 30
     assert clock_state(database, config, START).settled == START + 10 * SIZE
+
+
+def fails_at(real, fails):
+    """A stand-in for a step of the round that fails as long as `fails(its arguments)`."""
+
+    def step(*arguments, **named):
+        if fails(*arguments):
+            raise RuntimeError("boom")
+        return real(*arguments, **named)
+
+    return step
+
+
+def lapse(database):
+    """As if the pauses and leases of all runs were over."""
+    with database.write() as connection:
+        connection.execute(sa.update(job_runs).values(lease_until=START))
+
+
+def evaluated(database):
+    query = sa.select(job_runs.c.window_start).where(job_runs.c.job == "rules.traffic")
+    with database.read() as connection:
+        return [start for (start,) in connection.execute(query.order_by(job_runs.c.window_start))]
+
+
+def test_rules_wait_for_an_earlier_window_and_settled_is_said_when_it_is_done(
+    jobs, database, config, monkeypatch
+):
+    fill(database, config, 3, bad=range(3))
+    real = detectors.jobs.judge
+    second = START + SIZE
+    monkeypatch.setattr(detectors.jobs, "judge", fails_at(real, lambda _d, _c, key, *_: key.start == second))
+    jobs.tick()
+    assert evaluated(database) == [START]
+    assert clock_state(database, config, START).settled is None
+    assert read(database, deliveries.c.id) == []
+    monkeypatch.undo()
+    lapse(database)
+    jobs.tick()
+    assert evaluated(database) == [START, second, second + SIZE]
+    assert clock_state(database, config, START).settled == START + 3 * SIZE
+    assert len(read(database, deliveries.c.id)) == 1
+
+
+def test_a_window_that_fails_five_times_holds_nothing_up_any_more(jobs, database, config, monkeypatch):
+    fill(database, config, 3, bad=range(3))
+    real = detectors.jobs.judge
+    monkeypatch.setattr(detectors.jobs, "judge", fails_at(real, lambda _d, _c, key, *_: key.start == START))
+    for _ in range(4):
+        jobs.tick()
+        lapse(database)
+    assert evaluated(database) == []
+    jobs.tick()
+    assert evaluated(database) == [START + SIZE, START + 2 * SIZE]
+    assert clock_state(database, config, START).settled == START + 3 * SIZE
+
+
+def test_a_window_under_anothers_lease_and_rules_that_fail_are_not_settled(
+    jobs, database, config, monkeypatch
+):
+    fill(database, config, 2)
+    key = RunKey("drift", "m", START, START + SIZE)
+    claim_run(database, key, owner="another", wall=datetime.now(UTC))
+    jobs.tick()
+    assert clock_state(database, config, START).settled is None
+    lapse(database)
+    monkeypatch.setattr(
+        alerts.jobs.pipeline, "evaluate_window",
+        fails_at(alerts.jobs.pipeline.evaluate_window, lambda _turn, window: window.job == "drift"),
+    )  # fmt: skip
+    jobs.tick()
+    assert clock_state(database, config, START).settled is None
+    monkeypatch.undo()
+    jobs.tick()
+    assert clock_state(database, config, START).settled == START + 2 * SIZE

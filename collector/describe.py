@@ -1,27 +1,65 @@
-"""`python -m collector.describe FILE MODEL`: what the forwarder must know of remora.yaml, as one line of JSON."""
+"""`python -m collector.describe`: what must be right before anybody is listened to, as one line of JSON.
+
+A process of its own, so that the forwarder does not carry what reading remora.yaml and a database URL takes.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import msgspec
 
-from collector.handover import Captured
+from collector.handover import Captured, Options, read_options
+from collector.listening import public_socket
 from remora.config import load
+from remora.database import connect
 from remora.errors import UserError
 
 __all__ = ["describe"]
 
+_API_SECONDS = 5.0  # the recorder of a forwarder that was killed may still be leaving its address
 
-def describe(config: Path, model: str) -> Captured:
-    """The capture settings of a model, or the mistakes in the file."""
+
+def describe(options: Options, *, patience: float = _API_SECONDS) -> Captured:
+    """The capture settings of the model, or the first mistake that a person must mend."""
     try:
-        capture = load(config).model(model).capture
+        capture = load(Path(options.config) if options.config else None).model(options.model).capture
+        if options.database is not None:
+            connect(options.database).dispose()
+        _check_spool(Path(options.spool))
+        _check_api(options, patience)
     except UserError as error:
         return Captured(error=str(error))
     return Captured(paths=list(capture.paths), id_header=capture.id_header, max_body=capture.max_body)
 
 
+def _check_spool(folder: Path) -> None:
+    """Whether its files can be written. Its lock may be held: by a recorder that still empties it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(folder / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if (folder / "spool.db").exists():
+            os.close(os.open(folder / "spool.db", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UserError(f"the spool {folder} cannot be written: {why}: choose another --spool") from None
+
+
+def _check_api(options: Options, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while options.api_host:
+        try:
+            public_socket(options.api_host, options.api_port).close()
+        except UserError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 if __name__ == "__main__":
-    sys.stdout.write(msgspec.json.encode(describe(Path(sys.argv[1]), sys.argv[2])).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(describe(read_options())).decode() + "\n")

@@ -43,7 +43,7 @@ class Report(msgspec.Struct, omit_defaults=True):
 
 
 class Captured(msgspec.Struct, omit_defaults=True):
-    """What of remora.yaml the forwarder must know, or what is wrong with the file."""
+    """What of remora.yaml the forwarder must know, or what is wrong with the file or the options."""
 
     paths: list[str] = []
     id_header: str = "x-request-id"
@@ -56,9 +56,9 @@ def command() -> list[str]:
     return [sys.executable, "-P", "-m", "collector.recorder"]
 
 
-def describe_command(config: str, model: str) -> list[str]:
-    """A short-lived process that reads remora.yaml, so that the forwarder does not carry what that takes."""
-    return [sys.executable, "-P", "-m", "collector.describe", config, model]
+def describe_command() -> list[str]:
+    """A short-lived process that checks the same options before anybody is listened to."""
+    return [sys.executable, "-P", "-m", "collector.describe"]
 
 
 def environment(options: Options, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -24,6 +24,7 @@ from collector.delivery import Delivery
 from collector.formats import Mapping
 from collector.handover import Options, Report, command, environment, read_options
 from collector.ingest import Ingest
+from collector.listening import public_socket
 from collector.ring import Ring
 from collector.ring_reader import RingReader
 from collector.sinks import DatabaseSink, HttpSink, Sink
@@ -42,6 +43,7 @@ log = get_logger("recorder")
 
 _WATCH_SECONDS = 0.2
 _RING_SECONDS = 20.0
+_FAULT = 70
 
 
 def utc_now() -> datetime:
@@ -70,13 +72,18 @@ def _sink(options: Options, config: Config) -> Sink:
     raise UserError("give either --database URL or --forward URL: where shall the records go?")
 
 
+def _end() -> None:
+    """Without its spool a recorder is of no use: the forwarder starts a dead one again, not one that hangs."""
+    os._exit(_FAULT)
+
+
 class Recorder:
     """All stages of one recorder, started and ended in order."""
 
     def __init__(self, options: Options, config: Config) -> None:
         self.options = options
         self._sink = _sink(options, config)
-        self._spool = Spool(Path(options.spool), options.spool_bytes)
+        self._spool = Spool(Path(options.spool), options.spool_bytes, on_death=_end)
         self._ring = Ring.attach(Path(options.spool))
         settings = config.model(options.model).capture
         self._reader = RingReader(
@@ -125,20 +132,10 @@ def _sockets(options: Options) -> list[socket.socket]:
         local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         local.bind(str(path))
         path.chmod(0o600)
+        local.listen(128)  # from here on callers wait for the server instead of being turned away
         sockets.append(local)
     if options.api_host:
-        family = socket.AF_INET6 if ":" in options.api_host else socket.AF_INET
-        public = socket.socket(family, socket.SOCK_STREAM)
-        public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            public.bind((options.api_host, options.api_port))
-        except OSError as error:
-            where = f"{options.api_host}:{options.api_port}"
-            why = os.strerror(error.errno or 0)
-            raise UserError(f"cannot listen on {where}: {why}: choose another --api") from None
-        sockets.append(public)
-    for opened in sockets:
-        opened.listen(128)  # from here on callers wait for the server instead of being turned away
+        sockets.append(public_socket(options.api_host, options.api_port))
     return sockets
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import tempfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.handover import Captured, Options, describe_command
+from collector.handover import Captured, Options, describe_command, environment
 from collector.proxy import ProxyOptions, parse_upstream, serve
 from collector.ring import Ring
 from collector.supervisor import Supervisor
@@ -20,7 +21,7 @@ from remora.errors import UserError
 from remora.settings import SidecarSettings
 from remora.telemetry import configure_logging, get_logger
 
-__all__ = ["main", "run"]
+__all__ = ["main", "raise_descriptor_limit", "run"]
 
 log = get_logger("sidecar")
 
@@ -33,18 +34,26 @@ def main(settings: SidecarSettings) -> None:
     import uvloop  # noqa: PLC0415  (not on every platform; the tests run on plain asyncio, too)
 
     configure_logging()
+    raise_descriptor_limit()
     uvloop.run(run(settings))
+
+
+def raise_descriptor_limit() -> None:
+    """A connection takes two descriptors: have as many as the system allows, where the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] | None = None) -> None:
     """Forward and record until a signal comes. `on_listening` is told the proxy's port."""
-    captured = await _captured(settings)
     with tempfile.TemporaryDirectory(prefix="remora-") as folder:  # short: a socket's path has 107 characters
         api_socket = None if settings.api else Path(folder) / _SOCKET
-        options = _proxy_options(settings, captured, api_socket)
+        recorder = _recorder_options(settings, api_socket)
+        options = _proxy_options(settings, await _captured(recorder), api_socket)
         ring = Ring.create_or_open(settings.spool)
         try:
-            await _run(settings, options, ring, on_listening)
+            await _run(settings, options, recorder, ring, on_listening)
             if ring.unlink():
                 log.debug("ring_removed")  # it is empty: nothing waits for the next start
         finally:
@@ -52,17 +61,18 @@ async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] 
 
 
 async def _run(
-    settings: SidecarSettings, options: ProxyOptions, ring: Ring, on_listening: Callable[[int], None] | None
+    settings: SidecarSettings,
+    options: ProxyOptions,
+    recorder: Options,
+    ring: Ring,
+    on_listening: Callable[[int], None] | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    supervisor = Supervisor(_recorder_options(settings, options.api_socket))
-    recording = asyncio.create_task(supervisor.run())
-    recording.add_done_callback(
-        lambda _: stop.set()
-    )  # it ends early only for a mistake that a person must mend
+    supervisor = Supervisor(recorder)
+    recording = asyncio.create_task(supervisor.run())  # nothing that becomes of it ends the forwarding
     announcing: list[asyncio.Task[None]] = []
 
     def listening(port: int) -> None:
@@ -78,12 +88,8 @@ async def _run(
     finally:
         for task in announcing:
             task.cancel()
-        if not recording.done():
-            await supervisor.stop(_STOP_SECONDS)
-            with contextlib.suppress(UserError):
-                await recording
-    if recording.done() and (error := recording.exception()) is not None:
-        raise error
+        await supervisor.stop(_STOP_SECONDS)
+        await recording
     log.info("sidecar_stopped")
 
 
@@ -92,18 +98,19 @@ async def _announce(address: str, model: str, supervisor: Supervisor) -> None:
     log.info("recorder_ready", api=report.api or f"{address} below /remora/", model=model)
 
 
-async def _captured(settings: SidecarSettings) -> Captured:
-    """What remora.yaml says about capturing. Raises UserError with every mistake in it."""
-    if settings.config is None:
-        return Captured()
-    process = await asyncio.create_subprocess_exec(
-        *describe_command(str(settings.config), settings.model), stdout=asyncio.subprocess.PIPE
-    )
+async def _captured(options: Options) -> Captured:
+    """What remora.yaml says about capturing. Raises UserError for what is wrong with it or with the options."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *describe_command(), env=environment(options), stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise UserError(f"no process can be started: {os.strerror(error.errno or 0)}") from None
     line, _ = await process.communicate()
     try:
         captured = msgspec.json.decode(line, type=Captured)
     except msgspec.MsgspecError:
-        raise UserError(f"{settings.config} could not be read") from None
+        raise UserError("the options could not be checked: the lines above say why") from None
     if captured.error:
         raise UserError(captured.error)
     return captured

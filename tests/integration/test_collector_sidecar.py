@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -81,7 +84,7 @@ class Sidecar:
             "--spool",
             str(self.spool),
         ]
-        with self.log.open("wb") as log:
+        with self.log.open("wb") as log:  # an option that is given twice counts as it is given last
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "remora", "sidecar", *arguments, *options], stderr=log, cwd=folder
             )
@@ -243,3 +246,55 @@ def test_mistakes_are_one_line(start, options, words):
     text = sidecar.log.read_text()
     assert words in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("option", ["--listen", "--api"])
+def test_an_occupied_port_is_one_line(start, sqlite_url, option):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        address = f"127.0.0.1:{busy.getsockname()[1]}"
+        sidecar = start("--database", sqlite_url, option, address)
+        assert sidecar.process.wait(SECONDS) == 2
+    text = sidecar.log.read_text()
+    assert [line for line in text.splitlines() if line.startswith("remora:")] == text.splitlines()[-1:]
+    assert f"cannot listen on {address}: Address already in use" in text
+    assert "Traceback" not in text
+    assert option in text
+
+
+def test_a_spool_that_cannot_be_written_is_one_line(start, sqlite_url):
+    sidecar = start("--database", sqlite_url, "--spool", "/proc/none")
+    assert sidecar.process.wait(SECONDS) == 2
+    assert "the spool /proc/none cannot be written" in sidecar.log.read_text()
+    assert "Traceback" not in sidecar.log.read_text()
+
+
+def test_traffic_goes_on_while_the_recorder_cannot_start(start, sqlite_database, sqlite_url):
+    """The recorder dies when the forwarder has no descriptor left to start another; one comes as soon as it can."""
+    sidecar = start("--database", sqlite_url).ready()
+    pid = sidecar.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    assert usual[0] == usual[1]
+    with httpx.Client() as client:
+        sidecar.predict(client, "before", {"x": 1})
+        (old,) = sidecar.recorders
+        used = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, usual[1]))
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: sidecar.events("recorder_not_started"), "a failed start")
+        sidecar.predict(client, "meanwhile", {"x": 2})
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+        wait_for(lambda: len(stored(sqlite_url)) == 2, "both rows")
+    assert sidecar.stop() == 0
+
+
+def test_traffic_goes_on_while_the_spool_is_held(start, tmp_path, sqlite_database, sqlite_url):
+    """As by a recorder that is stuck on a slow disk."""
+    (tmp_path / "spool").mkdir()
+    with (tmp_path / "spool" / "spool.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sidecar = start("--database", sqlite_url)
+        wait_for(lambda: sidecar.events("spool_waits"), "a recorder that waits")
+        with httpx.Client() as client:
+            sidecar.predict(client, "held", {"x": 1})
+    wait_for(lambda: stored(sqlite_url) == ["held"], "the row")
+    assert sidecar.stop() == 0

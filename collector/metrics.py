@@ -8,6 +8,7 @@ __all__ = [
     "ACCEPTED",
     "BATCHES",
     "CAPTURED",
+    "CAPTURE_DROPPED",
     "CAPTURE_TRIMMED",
     "CAPTURE_UNREADABLE",
     "CORRECTED",
@@ -39,6 +40,9 @@ CAPTURE_UNREADABLE = Counter(
 )
 CAPTURE_TRIMMED = Counter(
     "remora_capture_trimmed", "Captured values that were left out or cut short.", registry=REGISTRY
+)
+CAPTURE_DROPPED = Counter(
+    "remora_capture_dropped", "Exchanges that are larger than the whole spool may be.", registry=REGISTRY
 )
 SPOOL_REFUSED = Counter("remora_spool_refused", "Writes that the spool could not take.", registry=REGISTRY)
 SPOOL_BYTES = Gauge("remora_spool_bytes", "Bytes of records that wait in the spool.", registry=REGISTRY)

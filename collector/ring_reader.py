@@ -22,6 +22,7 @@ log = get_logger("recorder")
 
 _EXCHANGES = 256
 _ROWS = 5000
+_SHARE = 16  # a step is at most this part of what the spool may hold, or one exchange
 _IDLE_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
 
@@ -58,9 +59,13 @@ class RingReader:
     def step(self) -> bool:
         """Carry what is there, within bounds; False when nothing was. Raises SpoolError, and then nothing moved."""
         entries: list[Entry] = []
-        position, count = self._position, 0
+        position, count, size = self._position, 0, 0
         for payload, after in self._ring.read(self._position, _EXCHANGES):
-            entries += self._entries(payload)
+            new = self._entries(payload)
+            size += _size(new)
+            if entries and size > self._spool.limit // _SHARE:
+                break  # it is read again in the next step: a full spool must be able to take one step at a time
+            entries += new
             position, count = after, count + 1
             if len(entries) >= _ROWS:
                 break
@@ -81,15 +86,25 @@ class RingReader:
             metrics.CAPTURE_UNREADABLE.labels("ring_record").inc()
             return []
         try:
-            return [encode_record(row) for row in self._capture.rows(exchange)]
+            entries = [encode_record(row) for row in self._capture.rows(exchange)]
         except Exception:
             metrics.FAULTS.labels("capture").inc()
             log.exception("capture_fault", exchange=exchange.id)
-            return self._unread(exchange)
+            return self._fitting(self._unread(exchange, "fault"))
+        if _size(entries) > self._spool.limit:
+            entries = self._unread(exchange, "too_large")
+        return self._fitting(entries)
 
-    def _unread(self, exchange: Exchange) -> list[Entry]:
+    def _unread(self, exchange: Exchange, reason: str) -> list[Entry]:
         started = datetime.fromtimestamp(exchange.started, UTC)
-        return [encode_record(self._capture.unread(exchange, status_of(exchange), started, "fault"))]
+        return [encode_record(self._capture.unread(exchange, status_of(exchange), started, reason))]
+
+    def _fitting(self, entries: list[Entry]) -> list[Entry]:
+        """Nothing instead of what even an empty spool could not take: it would stop everything behind it for ever."""
+        if _size(entries) <= self._spool.limit:
+            return entries
+        metrics.CAPTURE_DROPPED.inc()
+        return []
 
     def _run(self) -> None:
         while not self._done():
@@ -112,3 +127,7 @@ class RingReader:
         self._stop.set()
         self._thread.join(seconds)
         return not self._thread.is_alive()
+
+
+def _size(entries: list[Entry]) -> int:
+    return sum(entry.size for entry in entries)

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from collector import exchange as exchanges
 from collector.capture import UNREAD, Capture
+from collector.errors import SpoolFullError
 from collector.exchange import Exchange, encode
+from collector.metrics import CAPTURE_DROPPED
 from collector.ring import Ring
 from collector.ring_reader import RingReader
-from collector.spool import Spool, to_batch
+from collector.spool import Spool, encode_record, to_batch
+from remora.records import Prediction
 
 ASKED = b'POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}'
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 ANSWERED = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"prediction":1}'
 
 
@@ -74,7 +80,9 @@ def test_a_ring_that_the_spool_does_not_know_is_read_from_its_tail(ring, spool):
 
 
 def test_nothing_leaves_the_ring_while_the_spool_is_full(ring, tmp_path):
-    small = Spool(tmp_path / "small", limit=10)
+    small = Spool(tmp_path / "small", limit=1000)
+    filling = encode_record(Prediction(model="m", id="f", timestamp=NOON, features={"a": "x" * 850}))
+    small.put([filling]).result(5)
     reader = RingReader(ring, small, Capture("m"))
     ring.append(payload(1))
     reader.start()
@@ -110,3 +118,52 @@ def test_what_is_no_exchange_is_passed_over_and_a_fault_still_counts(ring, spool
     rows = to_batch(spool.seal(100), "t").predictions
     assert [row.id for row in rows] == ["r0", "r1", "r2"]
     assert rows[1].tags == {UNREAD: "fault"}
+
+
+def large(size: int) -> bytes:
+    body = b'{"a":1,"b":"%s","c":"%s"}' % (b"x" * (size // 2), b"y" * (size // 2))
+    return b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(body),
+        body,
+    )
+
+
+def test_a_ring_that_holds_more_than_the_spool_may_is_read_as_room_comes(ring, tmp_path):
+    small = Spool(tmp_path / "small", limit=20_000)
+    for number in range(100):
+        ring.append(payload(number, large(1000)))
+    reader, read = RingReader(ring, small, Capture("m")), []
+    while reader.pending:
+        with contextlib.suppress(SpoolFullError):
+            while reader.step():
+                assert small.counters()["bytes"] <= small.limit
+        sealed = small.seal(1000)
+        assert sealed is not None
+        read += [row.id for row in to_batch(sealed, "t").predictions]
+        small.remove(sealed)
+    assert read == [f"r{number}" for number in range(100)]
+    small.close()
+
+
+def test_an_exchange_larger_than_the_spool_is_recorded_without_its_contents(ring, tmp_path):
+    small = Spool(tmp_path / "small", limit=1000)
+    reader = RingReader(ring, small, Capture("m"))
+    ring.append(payload(0, large(4000)))
+    ring.append(payload(1))
+    while reader.step():
+        pass
+    rows = to_batch(small.seal(10), "t").predictions
+    assert [(row.id, row.tags.get(UNREAD)) for row in rows] == [("r0", "too_large"), ("r1", None)]
+    small.close()
+
+
+def test_what_even_then_does_not_fit_is_dropped_and_counted(ring, tmp_path):
+    small = Spool(tmp_path / "small", limit=10)
+    reader = RingReader(ring, small, Capture("m"))
+    before = CAPTURE_DROPPED._value.get()
+    ring.append(payload(0))
+    assert reader.step()
+    assert not reader.step()
+    assert (reader.pending, ring.tail) == (0, ring.head)
+    assert CAPTURE_DROPPED._value.get() == before + 1
+    small.close()

@@ -14,12 +14,10 @@ __all__ = ["Limit", "Line", "Mark", "Marks", "Span", "bins_figure", "time_figure
 
 Figure = dict[str, Any]
 
-_WIDTH, _SIGN, _NOTE, _MOST_LINES = (
-    440,
-    6.3,
-    13,
-    3,
-)  # pixels: a plot, a letter, a line of names; and how many lines
+_WIDTH = 500  # pixels: about what a plot of half a page has
+_SIGN = 6.0  # a letter's width
+_NOTE = 13  # the height of a line of names
+_MOST_LINES = 3
 _HOVER = {"count": ",.0f", "ratio": ".2%", "ms": ",.1f", "number": ".4f"}
 _TICKS = {"count": ",~s", "ratio": ".1~%", "ms": ",.0f", "number": ".3~f"}
 

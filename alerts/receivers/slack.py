@@ -94,7 +94,7 @@ def _alert_text(event: Event, alert: Alert) -> str:
     if len(event.alerts) > 1 or (event.firing and summary != event.title):  # else the header says it
         icon = ":red_circle:" if alert.status == "firing" else ":large_green_circle:"
         lines.append(f"{icon} {_linked(clip(summary, 300), alert.url)}")
-    lines += [_measured(alert), _when(alert)]
+    lines += [_measured(alert), _when(event, alert)]
     if alert.evidence:
         lines.append("*Moved most:* " + _escape(clip("; ".join(alert.evidence), 400)))
     return "\n".join(filter(None, lines))
@@ -112,12 +112,18 @@ def _measured(alert: Alert) -> str:
     return f"{what} is {_escape(alert.now)} now, was {_escape(alert.shown)}{behind}"
 
 
-def _when(alert: Alert) -> str:
-    where = "".join(
-        f" · {name} `{_escape(clip(alert.labels[name], 100))}`"
-        for name in ("model", "version", "segment", "feature")
-        if alert.labels.get(name)
+def _when(event: Event, alert: Alert) -> str:
+    incident = event.incident
+    names = (
+        ("version", "segment", "feature")
+        if incident is not None
+        else ("model", "version", "segment", "feature")
     )
+    where = "".join(
+        f" · {name} `{_escape(clip(alert.labels[name], 100))}`" for name in names if alert.labels.get(name)
+    )
+    if alert.ends_at is None and incident is not None and alert.starts_at == incident.opened_at:
+        return where.removeprefix(" · ")  # the incident's line says since when
     if alert.ends_at is None:
         return f"*Since* {_date(alert.starts_at)}{where}"
     return (

@@ -36,7 +36,7 @@ article{display:flex;gap:12px;padding:10px 0;border-bottom:1px solid #eee}
 .face{width:36px;height:36px;border-radius:6px;background:#1264a3;color:#fff;display:grid;place-items:center;font-weight:700}
 .pager .face{background:#c0392b}.said{flex:1;min-width:0}time,.context{color:#616061;font-size:12.5px}
 h3{margin:2px 0 4px;font-size:16px;line-height:1.35}
-.face-of{display:inline-grid;place-items:center;width:14px;height:14px;border-radius:50%;color:#fff;font:700 10px/1 sans-serif;vertical-align:-1px}
+.face-of{display:inline-grid;place-items:center;width:14px;height:14px;border-radius:50%;color:#fff;font:700 10px/1 sans-serif;vertical-align:middle;margin-top:-3px}
 details{margin-top:4px}summary{cursor:pointer;color:#1264a3;font-size:13px}.fields{display:grid;grid-template-columns:1fr 1fr;gap:4px 16px}
 .button{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:6px 8px 0 0;color:inherit;text-decoration:none}
 pre,code{background:#f6f6f6;border:1px solid #e8e8e8;border-radius:3px;padding:1px 4px;white-space:pre-wrap;overflow-wrap:anywhere}

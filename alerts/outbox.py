@@ -147,11 +147,12 @@ def finish(
     )
 
 
-def bury(connection: sa.Connection, receiver: str, error: str) -> None:
-    """Give up everything that waits for a receiver."""
+def bury(connection: sa.Connection, receiver: str, error: str, *, before: datetime) -> None:
+    """Give up what waits for a receiver and was written by `before`."""
     connection.execute(
         sa.update(deliveries)
         .where(deliveries.c.receiver == receiver, deliveries.c.state == "pending")
+        .where(deliveries.c.created_at <= before)
         .values(state="dead", last_error=error, lease_owner=None, lease_until=None)
     )
 

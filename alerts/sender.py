@@ -34,6 +34,7 @@ __all__ = ["Sender"]
 log = get_logger("sender")
 
 _LEASE = timedelta(seconds=90)  # longer than the longest timeout of a receiver
+_UNKNOWN_FOR = timedelta(minutes=15)  # another server may know a receiver that this one does not, or not yet
 _WORKERS = 8
 _BATCH = 20
 _EXCERPT = 4000
@@ -47,6 +48,7 @@ class Sender:
         self._config = config
         self._owner = owner
         self._patience = patience
+        self._closing = False
         self._targets: Mapping[str, Target] = resolve(config)
         self._breakers = {name: Breaker() for name in config.receivers}
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sender")
@@ -59,6 +61,7 @@ class Sender:
 
         Waits `patience` seconds at most: a slow receiver goes on beside the next call and blocks nobody else.
         """
+        began = time.monotonic()
         with self._database.read() as connection:
             waiting = outbox.receivers_waiting(connection, wall)
         if waiting:
@@ -66,13 +69,14 @@ class Sender:
         for receiver in waiting:
             known = receiver in self._breakers and receiver not in self._busy
             if known and self._breakers[receiver].allows(wall):
-                self._busy[receiver] = self._pool.submit(self._work, receiver, wall)
+                self._busy[receiver] = self._pool.submit(self._work, receiver, wall, began)
         wait(self._busy.values(), timeout=self._patience if patience is None else patience)
         ended = [receiver for receiver, future in self._busy.items() if future.done()]
         return sum(self._busy.pop(receiver).result() for receiver in ended)
 
     def close(self) -> None:
         """Let running attempts end; what is not done stays in the outbox."""
+        self._closing = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _bury(self, waiting: list[str], wall: datetime) -> None:
@@ -81,13 +85,19 @@ class Sender:
             for receiver in outbox.bury_expired(connection, wall):
                 metrics.DELIVERIES.labels(receiver, "expired").inc()
             for receiver in gone:
-                outbox.bury(connection, receiver, "the receiver is not in the configuration any more")
+                text = "the receiver is not in the configuration any more"
+                outbox.bury(connection, receiver, text, before=wall - _UNKNOWN_FOR)
 
-    def _work(self, receiver: str, wall: datetime) -> int:
-        """One receiver's due deliveries, until one fails. The edge of delivery: nothing leaves it but a log line."""
-        began, done = time.monotonic(), 0
+    def _work(self, receiver: str, wall: datetime, began: float) -> int:
+        """One receiver's due deliveries, until one fails. The edge of delivery: nothing leaves it but a log line.
+
+        It was `wall` when the machine's clock showed `began`; since then this may have waited for a free worker.
+        """
+        done = 0
         try:
             for _ in range(_BATCH):
+                if self._closing:
+                    break
                 at = wall + timedelta(seconds=time.monotonic() - began)
                 with self._database.write() as connection:
                     delivery = outbox.claim(connection, receiver, owner=self._owner, wall=at, lease=_LEASE)

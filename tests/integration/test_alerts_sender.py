@@ -8,11 +8,13 @@ import threading
 import time
 from collections import deque
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from standardwebhooks import Webhook
 
 from alerts import outbox
+from alerts import sender as sender_module
 from alerts.receivers.base import Event
 from alerts.sender import Sender
 from remora import tables as t
@@ -325,3 +327,33 @@ def test_a_secret_that_cannot_be_read_stops_the_start(sqlite_database, tmp_path)
     text = 'version: 1\nreceivers:\n  hook: {kind: webhook, url_file: "%s"}\n'
     with pytest.raises(UserError, match=r"receiver hook: url_file .* cannot be read"):
         Sender(sqlite_database, World(sqlite_database, text % (tmp_path / "none")).config, "me")
+
+
+def test_a_receiver_that_only_a_newer_server_knows_keeps_its_messages(database, receiver):
+    newer = World(database, config(chat=receiver.url, pager=receiver.url))
+    older = sender_of(World(database, config(chat=receiver.url)), "older")
+    put(newer, "pager")
+    older.run_once(WALL + timedelta(minutes=14), patience=PATIENT)
+    assert [row.state for row in deliveries(newer)] == ["pending"]
+    older.run_once(WALL + timedelta(minutes=15), patience=PATIENT)
+    assert [row.state for row in deliveries(newer)] == ["dead"]
+    older.close()
+
+
+def test_a_lease_counts_from_the_claim_also_after_waiting_for_a_worker(database, receiver, monkeypatch):
+    world = World(database, config(chat=receiver.url))
+    put(world, "chat")
+    clock = [100.0]
+    monkeypatch.setattr(sender_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    sender = sender_of(world)
+    begin = sender._pool.submit
+
+    def late(*arguments):
+        clock[0] = 220.0  # two minutes until a worker is free
+        return begin(*arguments)
+
+    monkeypatch.setattr(sender._pool, "submit", late)
+    sender.run_once(WALL, patience=PATIENT)
+    sender.close()
+    (attempt,) = world.rows(t.delivery_attempts, "attempt")
+    assert attempt.started_at == WALL + timedelta(minutes=2)

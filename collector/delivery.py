@@ -23,6 +23,7 @@ log = get_logger("delivery")
 _LONGEST = 30.0
 _TIDY_SECONDS = 3.0
 _POLL = 0.05
+_SAME_FAULTS = 5  # in a row: then it is the data, not the moment
 
 
 def backoff(attempt: int, chance: float) -> float:
@@ -44,6 +45,8 @@ class Delivery:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._failures = 0
+        self._fault, self._faults = "", 0
+        self._suspect = 0, 0, ""  # first and last number of the batch that is being halved, and its fault
         self._tidy_at = 0.0
         self.last_error = ""
 
@@ -67,9 +70,30 @@ class Delivery:
         except (RefusedError, msgspec.MsgspecError) as error:
             self._refused(sealed, str(error))
             return True
+        except (UnavailableError, SpoolError):
+            raise
+        except Exception as error:
+            if not self._hopeless(sealed, type(error).__name__):
+                raise
+            self._refused(sealed, f"an unexpected {type(error).__name__} while it was written")
+            return True
+        self._fault, self._faults = "", 0
         self._spool.remove(sealed)
         metrics.DELIVERED.inc(len(sealed.entries))
         metrics.DELIVERY_SECONDS.observe(time.monotonic() - started)
+        return True
+
+    def _hopeless(self, sealed: Sealed, fault: str) -> bool:
+        """Whether a fault is the batch's own: it came so often in a row, or the batch is a piece of such a one."""
+        self._faults = self._faults + 1 if fault == self._fault else 1
+        self._fault = fault
+        if sealed.first <= self._suspect[1] and sealed.last >= self._suspect[0] and fault == self._suspect[2]:
+            return True
+        if self._faults < _SAME_FAULTS:
+            return False
+        metrics.FAULTS.labels("batch").inc()
+        log.error("batch_given_up", batch=sealed.id, fault=fault, what="halving it to find the record")
+        self._suspect = sealed.first, sealed.last, fault
         return True
 
     def _refused(self, sealed: Sealed, reason: str) -> None:

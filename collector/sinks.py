@@ -9,6 +9,7 @@ from typing import Protocol
 
 import httpx
 import msgspec
+import sqlalchemy as sa
 
 from collector.errors import RefusedError
 from collector.store import Store
@@ -62,7 +63,14 @@ class DatabaseSink:
 
     def write(self, batch: Batch) -> None:
         self._prepare()
-        self.store.write(batch, self._clock())
+        try:
+            self.store.write(batch, self._clock())
+        except sa.exc.DBAPIError as error:
+            code = getattr(error.orig, "sqlstate", None)
+            if code is None:
+                raise
+            # said by the server, as for a missing privilege: not the records' fault, and a person can mend it
+            raise UnavailableError(f"the database refuses: {type(error.orig).__name__} {code}") from error
 
     def tidy(self) -> None:
         self._prepare()

@@ -13,7 +13,8 @@ from collector.sinks import DatabaseSink
 from collector.spool import Spool, encode_record
 from remora import tables
 from remora.database import connect
-from remora.records import Label, Prediction
+from remora.errors import UnavailableError
+from remora.records import Batch, Label, Prediction
 from remora.summaries import merge_encoded
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -89,3 +90,24 @@ def test_a_record_that_the_database_refuses_is_set_aside_alone(database_url, tmp
         assert counted(database_url) == (3, 3, 3)
     else:
         assert aside == 0  # SQLite's integers have 64 bits
+
+
+class _SaidError(Exception):
+    """What a driver raises: with a state when the server said it, without when the driver did."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__("no")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(("state", "error"), [("42501", UnavailableError), (None, sa.exc.ProgrammingError)])
+def test_a_missing_privilege_is_no_fault_of_the_records(sqlite_url, state, error, monkeypatch):
+    sink = DatabaseSink(connect(sqlite_url), {}, lambda: NOON)
+
+    def refuse(*_):
+        raise sa.exc.ProgrammingError("INSERT", {}, _SaidError(state))
+
+    monkeypatch.setattr(sink.store, "write", refuse)
+    with pytest.raises(error):
+        sink.write(Batch(id="b", source="s"))
+    sink.close()

@@ -103,6 +103,52 @@ def test_an_unexpected_fault_is_counted_and_tried_again(spool, capsys):
     assert len(sink.ids) == 20
 
 
+class Faulty(Recording):
+    """Meets an unexpected fault in every batch that holds one of the ids in `poison`."""
+
+    def __init__(self, poison: tuple[str, ...], fault: type[Exception] = KeyError) -> None:
+        super().__init__()
+        self.bad, self.fault, self.tries = poison, fault, 0
+
+    def write(self, batch: Batch) -> None:
+        self.tries += 1
+        if any(row.id in self.bad for row in batch.predictions):
+            raise self.fault
+        super().write(batch)
+
+
+def _attempts(delivery: Delivery, spool: Spool, most: int) -> None:
+    while spool.pending and most:
+        delivery._attempt()
+        most -= 1
+
+
+def test_a_record_that_always_causes_a_fault_is_set_aside_alone(spool, capsys):
+    sink = Faulty(("p7", "p13"))
+    _attempts(Delivery(spool, sink, source="test", rows=20), spool, 100)
+    assert sink.ids == [f"p{n}" for n in range(20) if n not in {7, 13}]
+    counts = spool.counters()
+    assert (counts["delivered"], counts["set_aside"], counts["pending"]) == (18, 2, 0)
+    assert {reason for _, reason in spool.set_aside_reasons()} == {
+        "an unexpected KeyError while it was written"
+    }
+
+
+def test_a_fault_is_tried_five_times_before_the_batch_is_halved(spool, capsys):
+    sink = Faulty(("p7",))
+    delivery = Delivery(spool, sink, source="test", rows=20)
+    _attempts(delivery, spool, 4)
+    assert len(spool.seal(20).entries) == 20
+    _attempts(delivery, spool, 1)
+    assert len(spool.seal(20).entries) == 10
+
+
+def test_an_outage_never_sets_anything_aside(spool):
+    _attempts(Delivery(spool, Faulty(("p7",), UnavailableError), source="test", rows=20), spool, 30)
+    assert spool.counters()["set_aside"] == 0
+    assert len(spool.seal(20).entries) == 20
+
+
 @pytest.mark.parametrize("attempt", [0, 1, 5, 100])
 def test_backoff_grows_to_thirty_seconds(attempt):
     longest = min(30.0, 0.25 * 2**attempt)

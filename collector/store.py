@@ -7,6 +7,7 @@ label takes its old value back. So any order, partition and repetition of batche
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from remora.summaries.profile import PERFORMANCE, Key, Shape, minute_of, profile
 __all__ = ["Store", "Written", "shapes_of"]
 
 _SWEEP = 5000
+_SWEEP_SECONDS = 600.0
 _Key = tuple[str, str]
 
 
@@ -59,14 +61,14 @@ class _Deltas:
         _widen(self.spans, (model, row.version), row.timestamp)
         for segment in ("", *segments_of(row.features, row.tags, shape)):
             self.sums[model, row.version, segment, minute].add_row(
-                label, row.prediction, row.scores, positive=shape.positive, weight=weight
+                label, row.prediction, row.scores, kind=shape.kind, positive=shape.positive, weight=weight
             )
 
 
 def shapes_of(config: Config) -> dict[str, Shape]:
     """What the summaries must know of the configured models."""
     return {
-        name: Shape(positive=model.positive, segments=tuple(model.segments), kinds=dict(model.features))
+        name: Shape(model.kind, model.positive, tuple(model.segments), dict(model.features))
         for name, model in config.models.items()
     }
 
@@ -77,6 +79,9 @@ class Store:
     def __init__(self, database: Database, shapes: Mapping[str, Shape]) -> None:
         self.database = database
         self.shapes = shapes
+        self._sweep_at = (
+            0.0  # on the monotonic clock: at once after a start and after whatever is written here
+        )
 
     def write(self, batch: Batch, now: datetime) -> Written:
         """Commit a batch at the instant `now`.
@@ -84,6 +89,7 @@ class Store:
         Raises UnavailableError when the database does not answer and RefusedError when it refuses the data.
         """
         try:
+            self._sweep_at = 0.0
             with self.database.write() as connection:
                 written = self._write(connection, batch, now)
         except (sa.exc.DataError, sa.exc.IntegrityError) as error:
@@ -194,13 +200,22 @@ class Store:
         return self.shapes.get(model, _ANY)
 
     def join_waiting(self) -> int:
-        """Join labels whose prediction was written by a transaction that could not see them; how many there were."""
+        """Join labels whose prediction was written by a transaction that could not see them; how many there were.
+
+        Asks the database only when this store has written since: of two transactions that missed each other, the
+        one that ended last sees both afterwards. Once in ten minutes anyway, for a writer that died in between.
+        """
+        started = time.monotonic()
+        if started < self._sweep_at:
+            return 0
         with self.database.write() as connection:
             deltas = _Deltas()
             joined = self._count_in(connection, queries.waiting_joinable(connection, _SWEEP), deltas)
             if joined:
                 self._summarise(connection, "join", [], deltas)
         metrics.JOINED.inc(joined)
+        if joined < _SWEEP:
+            self._sweep_at = started + _SWEEP_SECONDS
         return joined
 
 

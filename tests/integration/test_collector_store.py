@@ -264,3 +264,28 @@ def test_the_sweep_joins_what_two_open_transactions_missed(database):
     assert store.join_waiting() == 1
     assert store.join_waiting() == 0
     assert merged(database)["m", "1", "", NOON, "$performance", "performance"][0] == 1
+
+
+def test_the_sweep_asks_the_database_only_when_something_was_written(database):
+    store = Store(database, SHAPES)
+    store.write(batch("b1", label(0, True)), NOON)
+    asked: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    assert store.join_waiting() == 0
+    first = len(asked)
+    assert first > 0
+    assert [store.join_waiting() for _ in range(3)] == [0, 0, 0]
+    assert len(asked) == first
+    store.write(batch("b2", label(1, True)), NOON)
+    written = len(asked)
+    store.join_waiting()
+    assert len(asked) > written
+
+
+def test_a_sweep_that_reached_its_bound_goes_on_with_the_next(database, monkeypatch):
+    monkeypatch.setattr("collector.store._SWEEP", 2)
+    store = Store(database, SHAPES)
+    store.write(batch("b1", *(prediction(n) for n in range(5)), *(label(n, True) for n in range(5))), NOON)
+    with database.write() as connection:
+        connection.execute(sa.update(tables.labels).values(joined=False))
+    assert [store.join_waiting() for _ in range(4)] == [2, 2, 1, 0]

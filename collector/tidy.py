@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 from collector import metrics
-from remora.records import MAX_FEATURES, MAX_NAME, MAX_STRING
+from remora.records import MAX_FEATURES, MAX_INTEGER, MAX_NAME, MAX_NUMBER, MAX_STRING
 
 __all__ = ["tidy_features", "tidy_prediction", "tidy_scores", "tidy_version"]
 
 _LONGEST_LIST = 64
 _DEEPEST = 4
-_INT = 1 << 63
 
 
 def tidy_features(features: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def _scalar(value: Any, longest: int) -> Any:
         return clean
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, int) and not -_INT <= value < _INT:
+    if isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
         return float(value) if abs(value) < 10**300 else None
     return value
 
@@ -56,6 +55,9 @@ def _scalar(value: Any, longest: int) -> Any:
 def tidy_prediction(value: Any) -> str | int | float | bool | None:
     """The predicted value where it is one; a structure is left out, counted."""
     if isinstance(value, dict | list):
+        metrics.CAPTURE_TRIMMED.inc()
+        return None
+    if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
         metrics.CAPTURE_TRIMMED.inc()
         return None
     return _scalar(value, MAX_STRING)  # type: ignore[no-any-return]
@@ -78,7 +80,7 @@ def tidy_scores(value: Any) -> float | dict[str, float] | None:
 def _is_score(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) < 10**300
+    return abs(value) <= MAX_NUMBER
 
 
 def tidy_version(value: Any, otherwise: str) -> str:

@@ -94,7 +94,7 @@ def store_rows(database: Database, config: Config, target: Target, rows: Rows, n
     if rows.prediction is not None and rows.prediction.notna().any():
         columns.append(_column(PREDICTION, rows.prediction, settings, windows))
     if rows.label is not None:
-        columns.append(_performance(rows, settings.positive))
+        columns.append(_performance(rows, settings.kind, settings.positive))
     made = ReferenceSet(
         new_id(), target.model, target.version, len(rows), len(columns), rows.source, windows.count
     )
@@ -191,7 +191,7 @@ def _stored(
     }  # fmt: skip
 
 
-def _performance(rows: Rows, positive: str) -> dict[str, Any]:
+def _performance(rows: Rows, kind: str, positive: str) -> dict[str, Any]:
     summary = PerformanceSummary()
     for label, prediction, score in zip(
         _plain(rows.label, len(rows)),
@@ -200,7 +200,7 @@ def _performance(rows: Rows, positive: str) -> dict[str, Any]:
         strict=True,
     ):
         if label is not None:
-            summary.add_row(label, prediction, score, positive=positive)
+            summary.add_row(label, prediction, score, kind=kind, positive=positive)
     return {
         "column_name": PERFORMANCE,
         "kind": summary.kind,

@@ -95,6 +95,11 @@ def _unavailable(engine: sa.Engine) -> Iterator[None]:
         first_line = str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
         msg = f"database {where}: {first_line}"
         raise UnavailableError(msg) from error
+    except sa.exc.DatabaseError as error:
+        if "file is not a database" not in str(error.orig):
+            raise
+        msg = f"{engine.url.database} is not an SQLite database: name another file, or a new one"
+        raise UserError(msg) from None
 
 
 def connect(url: str, *, pool_size: int = 5) -> Database:

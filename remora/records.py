@@ -6,10 +6,9 @@ instant, a version. ``check_*`` says in one sentence what is wrong with a record
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -33,6 +32,9 @@ Scalar = str | int | float | bool | None
 MAX_NAME = 128
 MAX_STRING = 4096
 MAX_FEATURES = 1000
+MAX_TAGS = 100
+MAX_LATENCY_MS = 1e9  # eleven days
+MAX_INTEGER = 1 << 63  # what both databases keep exactly
 MAX_NUMBER = 1e100  # of labels, predictions and scores: the sums of their squares stay finite
 
 
@@ -86,6 +88,7 @@ def check_prediction(row: Prediction) -> str | None:
         or _text("version", row.version)
         or _instant(row.timestamp)
         or _features(row.features)
+        or _answer(row.prediction)
         or _scores(row.scores)
         or _tags(row.tags)
         or _numbers(row)
@@ -96,7 +99,7 @@ def check_label(row: Label) -> str | None:
     """What is wrong with a label, or None."""
     wrong = _name("model", row.model) or _name("id", row.id) or _instant(row.timestamp)
     if wrong is None and not _sane(row.label):
-        return "`label` must be a finite number, at most 1e100"
+        return "`label` must be a finite number, at most 1e100 (an integer: 64 bits)"
     return wrong or (_text("label", row.label) if isinstance(row.label, str) else None)
 
 
@@ -117,7 +120,7 @@ def _text(field: str, value: str) -> str | None:
 def _instant(value: datetime) -> str | None:
     if value.tzinfo is None:
         return "`timestamp` has no time zone: write 2013-03-01T10:00:00Z"
-    if not 1900 < value.astimezone(UTC).year < 2200:
+    if not 1900 < value.year < 2200:  # before any conversion: at the ends of the calendar there is none
         return "`timestamp` lies outside the years 1901 to 2199"
     return None
 
@@ -128,17 +131,30 @@ def _features(features: dict[str, Any]) -> str | None:
     for name, value in features.items():
         if not name or len(name) > MAX_NAME or name.startswith("$") or not name.isprintable():
             return f"`features` has a name that is empty, unprintable, over {MAX_NAME} characters or begins with $"
-        if isinstance(value, str):
-            if len(value) > MAX_STRING:
-                return f"`features.{name}` has {len(value)} characters, at most {MAX_STRING} are kept"
-            if "\x00" in value:
-                return f"`features.{name}` holds a NUL character, which a database cannot keep"
-        elif value is not None and not isinstance(value, int | float):
-            return f"`features.{name}` is neither text, number, true, false nor null"
+        wrong = _value(value)
+        if wrong:
+            return f"`features.{name}` {wrong}"
+    return None
+
+
+def _value(value: object) -> str | None:
+    if isinstance(value, str):
+        if len(value) > MAX_STRING:
+            return f"has {len(value)} characters, at most {MAX_STRING} are kept"
+        return "holds a NUL character, which a database cannot keep" if "\x00" in value else None
+    if value is not None and not isinstance(value, int | float):
+        return "is neither text, number, true, false nor null"
+    if isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+        return "is an integer beyond 64 bits: send it as text"
     return None
 
 
 def _scores(scores: float | dict[str, float] | None) -> str | None:
+    if isinstance(scores, dict):
+        if len(scores) > MAX_FEATURES:
+            return f"`scores` has {len(scores)} entries, at most {MAX_FEATURES} are kept"
+        if any(_name("scores", name) for name in scores):
+            return f"`scores` has a name that is empty, unprintable or over {MAX_NAME} characters"
     values = scores.values() if isinstance(scores, dict) else () if scores is None else (scores,)
     if not all(_sane(value) for value in values):
         return "`scores` must be finite numbers, at most 1e100"
@@ -146,6 +162,8 @@ def _scores(scores: float | dict[str, float] | None) -> str | None:
 
 
 def _tags(tags: dict[str, str]) -> str | None:
+    if len(tags) > MAX_TAGS:
+        return f"`tags` has {len(tags)} entries, at most {MAX_TAGS} are kept"
     for name, value in tags.items():
         if _name("tags", name) or _text("tags", value):
             return f"`tags` has a name or a value that is empty, unprintable or over {MAX_NAME} characters"
@@ -153,14 +171,19 @@ def _tags(tags: dict[str, str]) -> str | None:
 
 
 def _sane(value: object) -> bool:
-    return not isinstance(value, int | float) or abs(value) <= MAX_NUMBER  # which NaN and infinity are not
+    if isinstance(value, int):
+        return -MAX_INTEGER <= value < MAX_INTEGER
+    return not isinstance(value, float) or abs(value) <= MAX_NUMBER  # which NaN and infinity are not
+
+
+def _answer(value: object) -> str | None:
+    wrong = _value(value) or (None if _sane(value) else "must be a finite number, at most 1e100")
+    return f"`prediction` {wrong}" if wrong else None
 
 
 def _numbers(row: Prediction) -> str | None:
-    if not _sane(row.prediction):
-        return "`prediction` must be a finite number, at most 1e100"
-    if row.latency_ms is not None and not (math.isfinite(row.latency_ms) and row.latency_ms >= 0):
-        return "`latency_ms` must be a number from 0"
+    if row.latency_ms is not None and not 0 <= row.latency_ms <= MAX_LATENCY_MS:
+        return "`latency_ms` must be a number from 0 to 1e9"
     if not 100 <= row.status <= 599:
         return "`status` must be an HTTP status from 100 to 599"
     return None

@@ -22,26 +22,55 @@ _FIRST, _LAST = date(2013, 3, 1), date(2013, 12, 31)
 
 def demo(
     leave: Annotated[
-        bool, typer.Option("--exit", help="End by itself instead of keeping the page up.")
+        bool,
+        typer.Option(
+            "--exit", envvar="REMORA_DEMO_EXIT", help="End by itself instead of keeping the page up."
+        ),
     ] = False,
     speed: Annotated[
-        float, typer.Option("--speed", min=0, help="Simulated seconds per second; 0 is as fast as possible.")
+        float,
+        typer.Option(
+            "--speed",
+            envvar="REMORA_DEMO_SPEED",
+            min=0,
+            help="Simulated seconds per second; 0 is as fast as possible.",
+        ),
     ] = 0,
-    until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day to replay.")] = str(
-        _LAST
-    ),
+    until: Annotated[
+        str,
+        typer.Option("--until", envvar="REMORA_DEMO_UNTIL", metavar="DATE", help="The last day to replay."),
+    ] = str(_LAST),
     folder: Annotated[
-        Path, typer.Option("--folder", metavar="DIR", help="Where the voyage keeps its database and logs.")
+        Path,
+        typer.Option(
+            "--folder",
+            envvar="REMORA_DEMO_FOLDER",
+            metavar="DIR",
+            help="Where the voyage keeps its database and logs.",
+        ),
     ] = Path("voyage"),
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Other rules than examples/flights/remora.yaml."),
+        typer.Option(
+            "--config",
+            envvar="REMORA_DEMO_CONFIG",
+            metavar="FILE",
+            help="Other rules than examples/flights/remora.yaml.",
+        ),
     ] = None,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the pages are.")
+        str,
+        typer.Option(
+            "--listen", envvar="REMORA_DEMO_LISTEN", metavar="HOST:PORT", help="Where the pages are."
+        ),
     ] = "127.0.0.1:8080",
     clean: Annotated[
-        bool, typer.Option("--clean", help="Begin anew where an earlier voyage could be continued.")
+        bool,
+        typer.Option(
+            "--clean",
+            envvar="REMORA_DEMO_CLEAN",
+            help="Begin anew where an earlier voyage could be continued.",
+        ),
     ] = False,
 ) -> None:
     """Ride along with a real model for ten months of New York flights: it decays, is noticed, and is repaired.

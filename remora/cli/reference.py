@@ -25,13 +25,17 @@ def group() -> None:
 
 @app.command("build")
 def build(
-    model: Annotated[str, typer.Option("--model", help="The model's name.")],
+    model: Annotated[str, typer.Option("--model", envvar="REMORA_MODEL", help="The model's name.")],
     file: Annotated[
-        Path, typer.Option("--file", metavar="FILE", help="CSV or Parquet: a column per feature.")
+        Path,
+        typer.Option(
+            "--file", envvar="REMORA_FILE", metavar="FILE", help="CSV or Parquet: a column per feature."
+        ),
     ],
     database: DatabaseUrl,
     version: Annotated[
-        str, typer.Option("--version", help="One version of it; without, every version.")
+        str,
+        typer.Option("--version", envvar="REMORA_VERSION", help="One version of it; without, every version."),
     ] = "",
     config: Config = None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from remora.errors import UserError
 from remora.settings import SidecarSettings, check_exposure, parse_address, parse_http_url
 
 __all__ = ["sidecar"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # as in remora.yaml
 
 
 def sidecar(
@@ -94,6 +97,10 @@ def sidecar(
     if (database is None) == (forward is None):
         msg = "give either --database URL or --forward URL: where shall the records go?"
         raise UserError(msg)
+    for option, text, empty in (("--model", model, False), ("--version", version, True)):
+        if not (_NAME.fullmatch(text) or (empty and not text)):
+            msg = f"{option} {text!r} is not a name: letters, digits, dots, dashes and underscores, at most 128 of them"
+            raise UserError(msg)
     settings = SidecarSettings(
         listen=parse_address(listen, "--listen"),
         upstream=parse_http_url(upstream, "--upstream"),

@@ -23,12 +23,17 @@ def group() -> None:
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Option("--name", help="Who gets it, for the list of tokens.")],
+    name: Annotated[
+        str, typer.Option("--name", envvar="REMORA_TOKEN_NAME", help="Who gets it, for the list of tokens.")
+    ],
     database: DatabaseUrl,
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            "--scope", help="ingest, read, write or admin; may be given several times.", metavar="SCOPE"
+            "--scope",
+            envvar="REMORA_TOKEN_SCOPE",
+            help="ingest, read, write or admin; may be given several times.",
+            metavar="SCOPE",
         ),
     ] = None,
 ) -> None:

@@ -6,11 +6,12 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-__all__ = ["Duration", "Name", "Section", "format_duration", "parse_duration"]
+__all__ = ["Duration", "Interval", "Name", "Section", "format_duration", "parse_duration"]
 
 _UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_LONGEST = 10 * 366 * _UNITS["d"]  # reckoning with dates stays inside the calendar
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 
 
@@ -32,7 +33,11 @@ def parse_duration(value: object) -> timedelta:
         msg = f"{text!r} is not a duration: write 30s, 5m, 1h30m or 7d"
         raise ValueError(msg)
     amounts = zip(match.groups(), _UNITS.values(), strict=True)
-    return timedelta(milliseconds=sum(int(amount) * unit for amount, unit in amounts if amount))
+    total = sum(int(amount) * unit for amount, unit in amounts if amount)
+    if total > _LONGEST:
+        msg = f"{text!r} is longer than ten years"
+        raise ValueError(msg)
+    return timedelta(milliseconds=total)
 
 
 def format_duration(value: timedelta) -> str:
@@ -46,5 +51,14 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def _some_time(value: timedelta) -> timedelta:
+    if value < timedelta(milliseconds=10):
+        msg = f"{format_duration(value)} is too short: at least 10ms"
+        raise ValueError(msg)
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Interval = Annotated[Duration, AfterValidator(_some_time)]
+"""How often something is done: never all the time."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]

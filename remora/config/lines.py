@@ -26,9 +26,13 @@ class LineIndex:
 
 def read_yaml(text: str) -> tuple[Any, LineIndex]:
     """The file's plain data and its lines; raises yaml.YAMLError. Aliases are refused: they can explode."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        mark: Any = event.start_mark
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {_MAX_DEPTH}", problem_mark=mark)
         if isinstance(event, yaml.AliasEvent):
-            mark: Any = event.start_mark
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     lines: dict[tuple[Any, ...], int] = {}
@@ -39,10 +43,10 @@ def read_yaml(text: str) -> tuple[Any, LineIndex]:
 
 def _walk(node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
-    if len(path) > _MAX_DEPTH:
-        raise yaml.MarkedYAMLError(problem=f"nested deeper than {_MAX_DEPTH}", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=key.start_mark)
             below = (*path, key.value)
             if below in lines:
                 problem = f"`{key.value}` stands at line {lines[below]} already"

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from remora.config.alerting import Actions, Group, Plan, Receiver, Route
-from remora.config.base import Duration, Name, Section
+from remora.config.base import Interval, Name, Section
 from remora.config.crosscheck import cross_check, dotted
 from remora.config.lines import LineIndex, read_yaml
 from remora.config.models import Model
@@ -26,7 +26,7 @@ __all__ = ["Check", "Config", "Schedule", "load", "parse"]
 class Schedule(Section):
     """How often the server looks whether something is due."""
 
-    tick: Duration = timedelta(seconds=1)
+    tick: Interval = timedelta(seconds=1)
     clock: Literal["system", "replay"] = Field(
         default="system", description="replay: the clock stands where PUT /v1/clock sets it"
     )
@@ -36,7 +36,7 @@ class Delivery(Section):
     """How the collector writes to the database."""
 
     batch_rows: int = Field(default=5000, ge=1, le=100_000)
-    interval: Duration = timedelta(seconds=1)
+    interval: Interval = timedelta(seconds=1)
 
 
 class Config(Section):

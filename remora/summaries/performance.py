@@ -48,7 +48,8 @@ class PerformanceSummary:
         bins = self.positive_scores if happened else self.negative_scores
         bins[min(SCORE_BINS - 1, max(0, int(probability * SCORE_BINS)))] += weight
         self.add_confidence(probability if happened else 1.0 - probability, weight)
-        self.brier_sum += weight * (probability - happened) ** 2
+        miss = probability - happened
+        self.brier_sum += weight * miss * miss  # not **, which raises where this gives infinity
 
     def add_confidence(self, probability: float, weight: int = 1) -> None:
         """The probability that a model gave to what happened."""
@@ -169,14 +170,17 @@ class PerformanceSummary:
     # --- from records ------------------------------------------------------------------------------------------------
 
     def add_row(
-        self, label: object, prediction: object, scores: object, *, positive: str = "true", weight: int = 1,
+        self, label: object, prediction: object, scores: object, *,
+        kind: str | None = None, positive: str = "true", weight: int = 1,
     ) -> None:  # fmt: skip
         """A labelled prediction as it was recorded; `weight=-1` takes it back.
 
-        A number that is predicted for a number, with no score beside it, is a regression; anything else is a class.
+        Without a `kind` a number that is predicted for a number, with no score beside it, is a regression; anything
+        else is a class.
         `positive` is the class whose probability a single score is; a label of 1 means true to it.
         """
-        if scores is None and _is_number(label) and _is_number(prediction):
+        regression = kind == "regression" or (kind is None and scores is None)
+        if regression and _is_number(label) and _is_number(prediction):
             self.add_number(float(label), float(prediction), weight)  # type: ignore[arg-type]
             return
         actual = _class_name(label, positive)

@@ -33,14 +33,12 @@ TRAFFIC, LATENCY, SCORE, PREDICTION, PERFORMANCE = (
     "$performance",
 )
 
-MAX_SEGMENT_VALUES = 1000
-OVERFLOW = "__other__"
-
 
 @dataclass(frozen=True)
 class Shape:
     """What must be known of a model to summarise its rows; the default guesses from the values."""
 
+    kind: str | None = None  # binary | multiclass | regression; None guesses from each row
     positive: str = "true"
     segments: tuple[str, ...] = ()  # tags or features whose values are summarised apart
     kinds: Mapping[str, str] = field(default_factory=dict)  # feature -> numeric | categorical

@@ -10,7 +10,17 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
-from remora.runs import LEASE, LostRunError, Run, RunKey, claim_run, fail_run, finish_run, revise_run
+from remora.runs import (
+    LEASE,
+    LostRunError,
+    Run,
+    RunKey,
+    claim_run,
+    fail_run,
+    finish_run,
+    lease_of,
+    revise_run,
+)
 from remora.tables import job_runs, models
 
 DAY = datetime(2013, 3, 1, tzinfo=UTC)
@@ -122,3 +132,28 @@ def test_of_eight_that_take_over_at_once_one_wins(database):
     with ThreadPoolExecutor(8) as pool:
         won = [run for run in pool.map(compete, range(8)) if run]
     assert [run.epoch for run in won] == [2]
+
+
+def test_two_owners_of_a_window_that_takes_longer_than_a_lease_come_to_an_end(database):
+    needs, busy, lost = timedelta(seconds=40), {}, 0
+    for second in range(0, 600, 5):
+        wall = WALL + timedelta(seconds=second)
+        for owner in ("a", "b"):
+            began, run = busy.get(owner, (wall, None))
+            if run is None:
+                busy[owner] = wall, claim(database, owner, wall)
+            elif wall - began >= needs:
+                busy[owner] = wall, None
+                try:
+                    finish(database, run)
+                except LostRunError:
+                    lost += 1
+    assert row(database).state == "done"
+    assert (lost, row(database).attempts) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"), [(1, 30), (2, 60), (3, 120), (6, 960), (7, 1800), (10**6, 1800)]
+)
+def test_a_lease_doubles_with_each_attempt_up_to_half_an_hour(attempts, seconds):
+    assert lease_of(attempts) == timedelta(seconds=seconds)

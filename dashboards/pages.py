@@ -277,7 +277,11 @@ def _evidence(asked: Asked, found: Any, alerts_of: Any) -> list[Any]:
     end = min(asked.now, (found.resolved_at or asked.now) + 3 * size)
     period = Period(found.opened_at - 30 * size, max(end, found.opened_at + size), "custom")
     metrics = sorted({str(row.labels.get("metric", "")) for row in alerts_of} & set(METRICS))[:6]
-    marks = model_view.marks_of([row for row in alerts_of if row.fired_at], [], [], period)
+    versions = models.versions_of(asked.connection, found.model)
+    retrains = response.retrains(asked.connection, found.model)
+    limits = limits_of((rule for group in asked.config.groups for rule in group.rules), found.model)
+    fired = [row for row in alerts_of if row.fired_at]
+    marks = model_view.marks_of(fired, versions, retrains, period, limits)
     rows = list(
         findings.series(
             asked.connection, [m for m in metrics if not METRICS[m].per_feature], period, found.model

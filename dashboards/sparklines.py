@@ -39,7 +39,7 @@ def sparkline(
 
 
 def _thin(values: Sequence[Value], alarms: Sequence[bool], most: int) -> list[tuple[Value, bool]]:
-    """At most `most` points; of each group the one farthest from the group's middle, so that spikes stay."""
+    """At most `most` points; of each group an alarm, or what is farthest from its middle, so that spikes stay."""
     marked = list(zip(values, [*alarms, *[False] * (len(values) - len(alarms))], strict=True))
     if len(marked) <= most:
         return marked
@@ -52,9 +52,10 @@ def _thin(values: Sequence[Value], alarms: Sequence[bool], most: int) -> list[tu
             kept.append((None, False))
             continue
         middle = sum(present) / len(present)
-        kept.append(
-            (max(present, key=lambda value: (abs(value - middle), value)), any(alarm for _, alarm in group))
-        )
+        bad = [value for value, alarm in group if alarm and value is not None]
+        kept.append((max(bad or present, key=lambda value: (abs(value - middle), value)), bool(bad)))
+    if marked[-1][0] is not None:
+        kept[-1] = marked[-1]  # the dot at the end is the newest value
     return kept
 
 

@@ -45,3 +45,12 @@ def test_a_threshold_out_of_sight_does_not_flatten_the_line():
 def test_a_strip_escapes_its_texts():
     svg = strip([(5, "<b>"), (None, "")], "row")
     assert [rect.get("class") for rect in ET.fromstring(str(svg))] == ["h5", "hx"]
+
+
+def test_of_many_windows_the_alarms_keep_their_height_and_the_last_one_its_value():
+    values = [0.0] * 1000
+    values[500] = values[999] = 2.0
+    alarms = [value > 0 for value in values]
+    root = ET.fromstring(str(sparkline(values, "alarms", alarms=alarms)))
+    dots = [float(dot.get("cy")) for dot in root.findall("circle")]
+    assert dots == [3.0, 3.0, 3.0], "two alarms, and the newest value"

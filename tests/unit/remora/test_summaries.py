@@ -252,3 +252,15 @@ def test_traffic_counts_by_status():
     summary.merge(TrafficSummary({200: 1, 502: 2}))
     assert (summary.count, summary.errors, summary.refused) == (8, 4, 1)
     assert decode(encode(summary)).by_status == summary.by_status
+
+
+def test_zeros_and_ones_are_classes_where_the_model_is_one_and_numbers_where_it_is_a_regression():
+    as_class, as_number, guessed = PerformanceSummary(), PerformanceSummary(), PerformanceSummary()
+    for label, prediction in [(0, 0), (1, 1), (1, 0)]:
+        as_class.add_row(label, prediction, None, kind="binary")
+        as_number.add_row(label, prediction, None, kind="regression")
+        guessed.add_row(label, prediction, None)
+    assert as_class.accuracy == pytest.approx(2 / 3)
+    assert as_class.mae is None
+    assert as_number.mae == guessed.mae == pytest.approx(1 / 3)
+    assert as_number.accuracy is None

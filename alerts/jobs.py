@@ -30,6 +30,10 @@ class _Round:
     wall: datetime
 
 
+def _go_on() -> bool:
+    return False
+
+
 def run_due(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
     """Do everything that is due at `now` (business time), each thing in a transaction of its own; how many things.
 
@@ -42,16 +46,22 @@ def run_due(database: Database, config: Config, *, now: datetime, wall: datetime
     return done + finish(database, config, now=now, wall=wall)
 
 
-def evaluate(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
+def evaluate(
+    database: Database, config: Config, *, now: datetime, wall: datetime, owner: str,
+    stop: Callable[[], bool] = _go_on,
+) -> int:  # fmt: skip
     """Evaluate the rules of every finished window; how many things were done.
 
     Windows are evaluated at the instant at which they were due, oldest first, and what incidents had to do before that
     instant is done before: replaying a year gives what living it would have given. Nothing happens that belongs after
-    the last finished window: a window that is not judged yet may show that it is over.
+    the last finished window: a window that is not judged yet may show that it is over. `stop` is asked before each
+    window: once it says so, nothing new is begun.
     """
     turn, done = _Round(database, config, now, wall), 0
     while windows := _due(database, config, now):
         for window in windows:
+            if stop():
+                return done
             done += _advance(turn, window.ts, inclusive=False)
             if not _evaluate(turn, window, owner):
                 return done  # the windows after it must not overtake it

@@ -21,7 +21,7 @@ from detectors.runner import judge, store
 from detectors.windows import due_span, missing_windows
 from remora.catalogue import JOBS
 from remora.errors import UnavailableError
-from remora.runs import LostRunError, Run, RunKey, claim_run, fail_run
+from remora.runs import GIVEN_UP_AFTER, LostRunError, Run, RunKey, claim_run, fail_revision, fail_run
 from remora.telemetry import REGISTRY, get_logger
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ MOST_PER_PASS = (
     288  # what is left is due again at once: a day of five-minute windows between two looks at the rules
 )
 
+_STORED, _AGAIN, _GIVEN_UP = "stored", "again", "given up"
+
 RUNS = Counter("remora_window_runs", "Windows by job and outcome", ["job", "outcome"], registry=REGISTRY)
 SECONDS = Histogram(
     "remora_window_seconds",
@@ -61,6 +63,7 @@ class _Pass:
     now: datetime
     began: datetime
     owner: str
+    stop: Callable[[], bool]
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -68,15 +71,27 @@ class _Pass:
         return self.began + timedelta(seconds=time.monotonic() - self.started)
 
 
-def run_due(database: Database, config: Config, *, now: datetime, wall: datetime, owner: str) -> int:
+def _go_on() -> bool:
+    return False
+
+
+def run_due(
+    database: Database, config: Config, *, now: datetime, wall: datetime, owner: str,
+    stop: Callable[[], bool] = _go_on,
+) -> int:  # fmt: skip
     """Judge due windows, oldest first, at most `MOST_PER_PASS`, then revise; how many runs were done.
 
     `now` is business time, `wall` the system's (leases). Call again while it is not 0. Raises `UnavailableError`
-    when the database is away; a window that fails is tried again later and does not stop the others.
+    when the database is away; a window that fails is tried again later and does not stop the others. `stop` is asked
+    before each window: once it says so, nothing new is begun.
     """
-    tick = _Pass(database, config, now, wall, owner)
+    tick = _Pass(database, config, now, wall, owner, stop)
     baselines = Baselines(database, config)
-    done = sum(_first(tick, key, baselines) for key in islice(_due(tick), MOST_PER_PASS))
+    done = 0
+    for key in islice(_due(tick), MOST_PER_PASS):
+        if stop():
+            return done
+        done += _first(tick, key, baselines)
     return done + _revise(tick, baselines)
 
 
@@ -131,11 +146,14 @@ def _lateness(windows: Windows, job: str) -> timedelta:
 
 def _first(tick: _Pass, key: RunKey, baselines: Baselines) -> bool:
     run = claim_run(tick.database, key, owner=tick.owner, wall=tick.wall)
-    return run is not None and _execute(tick, run, baselines, revision=False)
+    return run is not None and _execute(tick, run, baselines, revision=False) == _STORED
 
 
-def _execute(tick: _Pass, run: Run, baselines: Baselines, *, revision: bool) -> bool:
-    """Judge and store one window: the job's edge, where whatever goes wrong is logged, counted and noted."""
+def _execute(tick: _Pass, run: Run, baselines: Baselines, *, revision: bool) -> str:
+    """Judge and store one window: the job's edge, where whatever goes wrong is logged, counted and noted.
+
+    Gives what came of it: stored, given up after too many attempts, or neither, to be tried again.
+    """
     job = run.key.job
     try:
         with SECONDS.labels(job).time():
@@ -145,22 +163,30 @@ def _execute(tick: _Pass, run: Run, baselines: Baselines, *, revision: bool) -> 
         raise
     except LostRunError:
         RUNS.labels(job, "lost").inc()
-        return False
+        return _AGAIN
     except Exception as error:
         RUNS.labels(job, "failed").inc()
         log.exception("window_failed", job=job, model=run.key.model, window=run.key.start.isoformat())
-        if not revision:
-            fail_run(tick.database, run, wall=tick.wall, error=type(error).__name__)
-        return False
+        name = type(error).__name__
+        if revision:
+            return _GIVEN_UP if fail_revision(tick.database, run, error=name) >= GIVEN_UP_AFTER else _AGAIN
+        fail_run(tick.database, run, wall=tick.wall, error=name)
+        return _AGAIN
     RUNS.labels(job, "revised" if revision else "done").inc()
-    return True
+    return _STORED
 
 
 def _revise(tick: _Pass, baselines: Baselines) -> int:
+    """Compute again what got late rows; the cursor stays before the rows of those that are to be tried again."""
     late = late_runs(tick.database, tick.config, now=tick.now, wall=tick.wall)
     if late is None:
         return 0
-    done = sum(_execute(tick, run, baselines, revision=True) for run in late.runs)
+    done, cursor = 0, late.cursor
+    for run, lowest in late.runs:
+        outcome = _AGAIN if tick.stop() else _execute(tick, run, baselines, revision=True)
+        done += outcome == _STORED
+        if outcome == _AGAIN:
+            cursor = min(cursor, lowest - 1)
     with tick.database.write() as connection:
-        queries.advance_cursor(connection, late.cursor, tick.owner, tick.wall)
+        queries.advance_cursor(connection, cursor, tick.owner, tick.wall)
     return done

@@ -40,9 +40,9 @@ _Touched = dict[tuple[str, Window], tuple[int, int]]  # (job, window) -> lowest 
 
 @dataclass(frozen=True)
 class Late:
-    """Runs to revise, and how far the cursor goes when that is done."""
+    """Runs to revise, each with its lowest new summary, and how far the cursor goes when all are done."""
 
-    runs: list[Run]
+    runs: list[tuple[Run, int]]
     cursor: int
 
 
@@ -58,7 +58,7 @@ def late_runs(database: Database, config: Config, *, now: datetime, wall: dateti
         return None
     with database.read() as connection:
         rows = queries.touched(connection, after, upto)
-        late: list[Run] = []
+        late: list[tuple[Run, int]] = []
         held = [upto + 1]
         for model, touched in _by_window(rows, config).items():
             runs, hold = _of_model(connection, config, model, touched, now)
@@ -80,7 +80,7 @@ def _by_window(rows: list[tuple[str, datetime, str, int, int]], config: Config) 
 
 def _of_model(
     connection: sa.Connection, config: Config, model: str, touched: _Touched, now: datetime
-) -> tuple[list[Run], list[int]]:
+) -> tuple[list[tuple[Run, int]], list[int]]:
     """The runs to revise, and the numbers at which the cursor has to wait."""
     windows = config.model(model).windows
     oldest = now - max(windows.lateness, windows.label_lateness) - windows.revise_for - windows.size
@@ -103,5 +103,5 @@ def _of_model(
         if state == "running" or rests:
             held.append(lowest)
         elif state == "done":
-            late.append(run)
+            late.append((run, lowest))
     return late, held

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ class Jobs:
         self.database = database
         self.config = config
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._stopping = threading.Event()
         self.sender = alerts.sender.Sender(database, config, self.owner)
         self.reports = dashboards.reports.ReportWorker(database, settings.reports, config)
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a round that is not over yet is no news
@@ -94,18 +96,20 @@ class Jobs:
             now = detectors.clock.read_clock(self.database, self.config, datetime.now(UTC))
             if now is None:
                 return
-            while self._pass(now):
+            while not self._stopping.is_set() and self._pass(now):
                 pass
-            if self._is_behind(now):
+            if self._stopping.is_set() or self._is_behind(now):
                 return  # windows are held by another process, or wait to be tried again: the next round looks
             alerts.jobs.finish(self.database, self.config, now=now, wall=datetime.now(UTC))
             detectors.clock.settle(self.database, self.config, now)
 
     def _pass(self, now: datetime) -> int:
         """Judge some windows and evaluate them; 0 when there is nothing left that this process can do."""
-        database, config, owner = self.database, self.config, self.owner
-        judged = detectors.jobs.run_due(database, config, now=now, wall=datetime.now(UTC), owner=owner)
-        return judged + alerts.jobs.evaluate(database, config, now=now, wall=datetime.now(UTC), owner=owner)
+        database, config, owner, stop = self.database, self.config, self.owner, self._stopping.is_set
+        wall = datetime.now(UTC)  # of each pass and part: leases and lifetimes count from it
+        judged = detectors.jobs.run_due(database, config, now=now, wall=wall, owner=owner, stop=stop)
+        wall = datetime.now(UTC)
+        return judged + alerts.jobs.evaluate(database, config, now=now, wall=wall, owner=owner, stop=stop)
 
     def _is_behind(self, now: datetime) -> bool:
         database, config = self.database, self.config
@@ -114,18 +118,22 @@ class Jobs:
     def send(self) -> None:
         """Deliver what is due in the outbox."""
         with _edge("send"):
-            while self.sender.run_once(datetime.now(UTC)):
+            while not self._stopping.is_set() and self.sender.run_once(datetime.now(UTC)):
                 pass
 
     def report(self) -> None:
         """Make the Evidently reports that are wanted."""
+        if self._stopping.is_set():
+            return
         with _edge("report"):
             wall = datetime.now(UTC)
             now = detectors.clock.read_clock(self.database, self.config, wall)
             self.reports.run_once(now or wall, wall)
 
     def stop(self) -> None:
-        """Let running jobs end."""
+        """Let running jobs end after the window or message that they are at; a report is broken off."""
+        self._stopping.set()
+        self.reports.close()
         self.scheduler.shutdown(wait=True)
         self.sender.close()
         self.reports.close()

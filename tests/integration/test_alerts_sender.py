@@ -318,7 +318,7 @@ def test_a_receiver_that_left_the_configuration_gets_nothing(sqlite_database, re
     put(world, "hook")
     emptied = World(sqlite_database, "version: 1")
     sender = sender_of(emptied)
-    assert sender.run_once(WALL, patience=PATIENT) == 0
+    assert sender.run_once(WALL + timedelta(minutes=16), patience=PATIENT) == 0
     sender.close()
     assert deliveries(world)[0].state == "dead"
 

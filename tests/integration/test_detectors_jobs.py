@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sklearn.metrics import roc_auc_score
 
 from collector.store import Store, shapes_of
-from detectors import runner
+from detectors import jobs, runner
 from detectors.clock import clock_state, move_clock, read_clock, settle
 from detectors.errors import ClockError
 from detectors.jobs import MOST_PER_PASS, run_due
@@ -348,3 +348,53 @@ def test_the_replayed_clock_only_goes_forward(database, config):
         move_clock(database, config, datetime(2013, 3, 1))  # noqa: DTZ001
     with pytest.raises(ClockError, match="system"):
         move_clock(database, parse("version: 1"), START)
+
+
+def failing(monkeypatch, database, config, now, times):
+    """Let the judging fail at `times` ticks."""
+
+    def boom(*_):
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "judge", boom)
+        for _ in range(times):
+            run_due(database, config, now=now, wall=WALL, owner="a")
+
+
+def late_world(database, config, random):
+    now = START + timedelta(days=3)
+    write(database, config, "b", rows_of(random, START))
+    tick(database, config, now)
+    write(database, config, "late", rows_of(random, START, count=9, prefix="late"))
+    return now
+
+
+def newest(database):
+    return [
+        row.value
+        for row in found(
+            database, metric="predictions", version="", segment="", latest=True, window_start=START
+        )
+    ]
+
+
+def test_a_revision_that_fails_keeps_its_late_rows_for_the_next_attempt(
+    database, config, random, monkeypatch
+):
+    now = late_world(database, config, random)
+    failing(monkeypatch, database, config, now, 4)
+    assert newest(database) == [ROWS]
+    tick(database, config, now)
+    assert newest(database) == [ROWS + 9]
+
+
+def test_a_revision_that_always_fails_is_given_up_and_the_next_late_rows_try_it_again(
+    database, config, random, monkeypatch
+):
+    now = late_world(database, config, random)
+    failing(monkeypatch, database, config, now, 5)
+    assert tick(database, config, now) == 0
+    write(database, config, "later", rows_of(random, START, count=1, prefix="later"))
+    tick(database, config, now)
+    assert newest(database) == [ROWS + 10]

@@ -168,3 +168,44 @@ def test_a_window_under_anothers_lease_and_rules_that_fail_are_not_settled(
     monkeypatch.undo()
     jobs.tick()
     assert clock_state(database, config, START).settled == START + 2 * SIZE
+
+
+def test_a_stop_during_a_long_catch_up_ends_after_the_window_at_hand(jobs, database, config, monkeypatch):
+    fill(database, config, 20)
+    real, seen = detectors.jobs.judge, []
+
+    def judge(*arguments):
+        seen.append(arguments)
+        if len(seen) == 7:
+            jobs.scheduler.start(paused=True)
+            jobs.stop()  # what the signal does, in the middle of a window
+        return real(*arguments)
+
+    monkeypatch.setattr(detectors.jobs, "judge", judge)
+    jobs.tick()
+    assert len(seen) == 7
+    assert {state for (state,) in read(database, job_runs.c.state)} == {"done"}
+    assert clock_state(database, config, START).settled is None
+
+
+def test_the_rules_stop_between_windows_too(database, config):
+    fill(database, config, 5)
+    now = START + 5 * SIZE
+    detectors.jobs.run_due(database, config, now=now, wall=now, owner="a")
+    answers = iter([False, False, True])
+    stopped = alerts.jobs.evaluate(database, config, now=now, wall=now, owner="a", stop=lambda: next(answers))
+    assert stopped == 2
+
+
+def test_every_pass_reads_the_real_time_again(jobs, database, config, monkeypatch):
+    monkeypatch.setattr(detectors.jobs, "MOST_PER_PASS", 6)
+    fill(database, config, 10)
+    walls, real = [], detectors.jobs.run_due
+
+    def run_due(*arguments, wall, **named):
+        walls.append(wall)
+        return real(*arguments, wall=wall, **named)
+
+    monkeypatch.setattr(detectors.jobs, "run_due", run_due)
+    jobs.tick()
+    assert len(walls) == len(set(walls)) == 6

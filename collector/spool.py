@@ -6,12 +6,10 @@ record is on disk at once, under load the fsync is shared. The future of `put` i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -22,6 +20,7 @@ import msgspec
 from collector import metrics
 from collector.errors import SpoolError, SpoolFullError
 from collector.spool_file import Entry, Sealed, SpoolFile, open_file
+from collector.spool_lock import lock_folder
 from remora.errors import UserError
 from remora.records import Batch, Label, Prediction
 from remora.telemetry import get_logger
@@ -91,7 +90,7 @@ class Spool:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self.limit = limit
-        self._lock = _lock(path, wait)
+        self._lock = lock_folder(path, wait)
         try:
             self._file = open_file(path / "spool.db")
         except (sqlite3.Error, OSError) as error:
@@ -307,22 +306,3 @@ def _problem(error: Exception) -> SpoolError:
     if name == "SQLITE_FULL":
         return SpoolFullError("the disk of the spool is full")
     return SpoolError(f"the spool cannot be written: {name or error}")
-
-
-def _lock(path: Path, wait: float) -> int:
-    fd = os.open(path / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait
-    said = False
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > deadline:
-                os.close(fd)
-                raise UserError(f"another process uses the spool {path}: give each its own --spool") from None
-            if not said:
-                log.info("spool_waits", path=str(path), why="another recorder is still emptying it")
-                said = True
-            time.sleep(0.05)
-        else:
-            return fd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from alerts import metrics, pipeline, queries, timers
@@ -28,6 +28,9 @@ class _Round:
     config: Config
     now: datetime
     wall: datetime
+    broken: set[str] = field(
+        default_factory=set
+    )  # incidents and actions whose timer failed: not again in this round
 
 
 def _go_on() -> bool:
@@ -121,30 +124,51 @@ def _evaluate(turn: _Round, window: Window, owner: str) -> bool:
 def _advance(turn: _Round, horizon: datetime, *, inclusive: bool) -> int:
     done = 0
     while _next_timer(turn, horizon, inclusive=inclusive):
-        with turn.database.write() as connection:
-            queries.lock_alerts(connection)
-            # Again: another process may have been faster.
-            timer = timers.first_timer(connection, turn.config, turn.now)
-            if timer is None or not timers.is_due(timer, horizon, inclusive=inclusive):
-                return done
-            timers.let_happen(connection, turn.config, timer, turn.wall)
-        done += 1
+        timer = None
+        try:
+            with turn.database.write() as connection:
+                queries.lock_alerts(connection)
+                # Again: another process may have been faster.
+                timer = timers.first_timer(connection, turn.config, turn.now, turn.broken)
+                if timer is None or not timers.is_due(timer, horizon, inclusive=inclusive):
+                    return done
+                timers.let_happen(connection, turn.config, timer, turn.wall)
+        except UnavailableError:
+            raise
+        except Exception:  # the edge of one incident: the others go on, and the next round tries it again
+            if timer is None:
+                raise
+            metrics.ROUND_FAILURES.labels("timer").inc()
+            log.exception("timer_failed", of=timer.of, kind=timer.kind)
+            turn.broken.add(timer.of)
+        else:
+            done += 1
     return done
 
 
 def _next_timer(turn: _Round, horizon: datetime, *, inclusive: bool) -> bool:
     with turn.database.read() as connection:
-        timer = timers.first_timer(connection, turn.config, turn.now)
+        timer = timers.first_timer(connection, turn.config, turn.now, turn.broken)
     return timers.is_due(timer, horizon, inclusive=inclusive)
 
 
 def _notify(turn: _Round) -> int:
     with turn.database.read() as connection:
-        if not pipeline.wants_notifying(connection, turn.config, turn.now):
-            return 0
-    with turn.database.write() as connection:
-        queries.lock_alerts(connection)
-        return pipeline.notify(connection, turn.config, now=turn.now, wall=turn.wall)
+        groups = pipeline.groups_to_notify(connection, turn.config, turn.now)
+    return sum(_notify_group(turn, group) for group in groups)
+
+
+def _notify_group(turn: _Round, group: str) -> int:
+    try:
+        with turn.database.write() as connection:
+            queries.lock_alerts(connection)
+            return pipeline.notify(connection, turn.config, group, now=turn.now, wall=turn.wall)
+    except UnavailableError:
+        raise
+    except Exception:  # the edge of one group: the others are told, and the next round tries it again
+        metrics.ROUND_FAILURES.labels("group").inc()
+        log.exception("group_failed", group=group)
+        return 0
 
 
 def _gauge(database: Database) -> None:

@@ -8,7 +8,7 @@ from remora.telemetry import REGISTRY
 
 __all__ = [
     "ACTIONS", "ALERTS_FIRING", "BREAKER_OPEN", "DELIVERIES", "DELIVERY_SECONDS", "EVALUATIONS",
-    "EVALUATION_FAILURES", "INCIDENTS", "INCIDENTS_REFUSED", "NOTIFICATIONS", "STEPS",
+    "EVALUATION_FAILURES", "INCIDENTS", "INCIDENTS_REFUSED", "NOTIFICATIONS", "ROUND_FAILURES", "STEPS",
 ]  # fmt: skip
 
 ALERTS_FIRING = Gauge(
@@ -23,6 +23,9 @@ EVALUATION_FAILURES = Counter(
     ["job"],
     registry=REGISTRY,
 )
+ROUND_FAILURES = Counter(
+    "remora_alerting_failures", "Timers of incidents and groups of alerts that could not be dealt with", ["of"], registry=REGISTRY
+)  # fmt: skip
 NOTIFICATIONS = Counter(
     "remora_notifications", "Messages about groups of alerts", ["receiver", "reason"], registry=REGISTRY
 )

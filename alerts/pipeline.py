@@ -27,7 +27,7 @@ from alerts.turn import Turn
 from remora.catalogue import METRICS
 from remora.config import Config
 
-__all__ = ["evaluate_window", "notify", "wants_notifying"]
+__all__ = ["evaluate_window", "groups_to_notify", "notify"]
 
 
 def evaluate_window(turn: Turn, window: Window) -> None:
@@ -80,14 +80,14 @@ class Send:
     reason: str
 
 
-def wants_notifying(connection: sa.Connection, config: Config, now: datetime) -> bool:
-    """Whether `notify` would have something to do."""
-    return bool(_decide(connection, config, now))
+def groups_to_notify(connection: sa.Connection, config: Config, now: datetime) -> list[str]:
+    """The keys of the groups for which `notify` has something to do."""
+    return list(dict.fromkeys(send.group.key for send in _decide(connection, config, now)))
 
 
-def notify(connection: sa.Connection, config: Config, *, now: datetime, wall: datetime) -> int:
-    """Write the messages that are due into the outbox; returns how many."""
-    sends = _decide(connection, config, now)
+def notify(connection: sa.Connection, config: Config, group: str, *, now: datetime, wall: datetime) -> int:
+    """Write the messages about a group that are due into the outbox; returns how many."""
+    sends = [send for send in _decide(connection, config, now) if send.group.key == group]
     for send in sends:
         queries.remember(connection, send.group.key, send.receiver, send.known, send.reason)
         quiet = send.reason == ALL_RESOLVED and not config.receivers[send.receiver].send_resolved

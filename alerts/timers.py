@@ -5,6 +5,7 @@ The one that is due first happens first, again and again up to a horizon: everyt
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,12 +35,21 @@ class Timer:
     action: ActionRow | None = None
     text: str = ""
 
+    @property
+    def of(self) -> str:
+        """The id of the incident or action that it belongs to."""
+        owner = self.incident or self.action
+        return owner.id if owner else ""
 
-def first_timer(connection: sa.Connection, config: Config, now: datetime) -> Timer | None:
-    """The timer that runs out first, of all incidents and actions."""
-    timers = _action_timers(connection, now)
+
+def first_timer(
+    connection: sa.Connection, config: Config, now: datetime, skip: Collection[str] = ()
+) -> Timer | None:
+    """The timer that runs out first, of all incidents and actions but those whose ids are to be skipped."""
+    timers = [timer for timer in _action_timers(connection, now) if timer.of not in skip]
     for incident in ledger.unresolved(connection):
-        timers += _incident_timers(connection, config, incident, now)
+        if incident.id not in skip:
+            timers += _incident_timers(connection, config, incident, now)
     return min(timers, key=lambda timer: (timer.at, _ORDER.index(timer.kind)), default=None)
 
 

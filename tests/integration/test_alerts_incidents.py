@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from alerts import incidents, queries
+from alerts import incidents, queries, timers
 from alerts.actions import report
 from alerts.ledger import action as action_row
 from alerts.turn import Turn
@@ -334,3 +334,27 @@ def test_after_a_downtime_a_stale_update_waits_for_the_newest_windows(database):
     assert world.rows(t.actions, "id") == []
     assert world.rows(t.incidents, "id")[0].state == "resolved"
     assert timedelta(days=1) == DAY
+
+
+def test_an_incident_whose_step_fails_does_not_stop_the_others_nor_the_messages(database, monkeypatch):
+    real, broken = timers.steps.take, [True]
+
+    def take(turn, incident, due):
+        real(turn, incident, due)
+        if incident.plan == "drift" and broken:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(timers.steps, "take", take)
+    world = World(database, CONFIG)
+    world.found(0, "psi", 0.9, verdict="alarm", threshold=0.2)
+    world.found(0, "label_coverage", 0.9, done=False)
+    world.found(0, "accuracy", 0.7)
+    world.run(due(0))
+    assert [(row.plan, row.state) for row in world.rows(t.incidents, "opened_at")] == [
+        ("drift", "open"), ("retrain", "open"),
+    ]  # fmt: skip
+    assert [(step, state) for _, step, _, state in steps(world)] == [(0, "done"), (1, "running")]
+    assert ("pager", "alert.firing") in {(receiver, kind) for receiver, kind, _ in world.sent()}
+    broken.clear()
+    world.run(due(0))
+    assert len(world.rows(t.plan_steps, "incident_id")) == 3

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from alerts import jobs, pipeline
 from remora import tables as t
+from remora.database import insert_new
 from remora.errors import UnavailableError
 from tests.example_alerts import DAY, START, WALL, World, due
 
@@ -290,3 +291,26 @@ def test_a_message_names_what_moved_most_and_what_is_measured_after_the_alert(da
     assert "fare" not in str(fired)
     assert "is 95.0 % now, was 81.0 % (alarm at &lt; 80.0 %)" in str(resolved)
     assert "*Lasted* 2 d, from" in str(resolved)
+
+
+def test_a_group_whose_message_cannot_be_made_does_not_keep_the_others_silent(database, monkeypatch):
+    real, broken = pipeline.title_of, [True]
+
+    def title_of(rows):
+        if broken and rows[0].labels["alertname"] == "AccuracyLow":
+            raise ZeroDivisionError
+        return real(rows)
+
+    monkeypatch.setattr(pipeline, "title_of", title_of)
+    world = World(database, CONFIG.replace("for: 2d", "for: 0s").replace("    min_samples: 100\n", ""))
+    world.found(0, "accuracy", 0.5)
+    world.found(0, "error_rate", 0.2, model="boats")
+    with database.write() as connection:
+        insert_new(
+            connection, t.models, [{"name": "boats", "first_seen": START, "last_seen": START}], ["name"]
+        )
+    world.run(due(0))
+    assert [receiver for receiver, _, _ in world.sent()] == ["hook"]
+    broken.clear()
+    world.run(due(0))
+    assert [receiver for receiver, _, _ in world.sent()] == ["hook", "chat", "hook"]

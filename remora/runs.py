@@ -65,7 +65,7 @@ def lease_of(attempts: int) -> timedelta:
     A window that takes longer than its lease is taken over before it is done, so the next owner must get more time,
     or several would take it from each other for ever.
     """
-    return min(LEASE * 2 ** min(attempts - 1, 10), _LONGEST_LEASE)
+    return min(LEASE * (1 << min(attempts - 1, 10)), _LONGEST_LEASE)
 
 
 def claim_run(database: Database, key: RunKey, *, owner: str, wall: datetime) -> Run | None:

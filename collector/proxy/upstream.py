@@ -144,26 +144,28 @@ class UpstreamSide(asyncio.Protocol):
             stop = self._feed(body, data, end)
             whole = body.done
         message = data if stop == size else data[:stop]
-        if end and flight.id_line:
-            self.client.pass_on(message[: end - 2] + flight.id_line + message[end - 2 :])
-        else:
-            self.client.pass_on(message)
         if flight.limit:
             flight.keep_response(message)
-        if whole and stop == size:
-            self._body = None
-            self.client.answered(COMPLETE)
-        elif whole:
-            self._whole(data[stop:])
+        if end and flight.id_line:
+            message = message[: end - 2] + flight.id_line + message[end - 2 :]
+        self._pass_on(message, whole, data[stop:])
 
     def _more(self, flight: "Flight", body: Body, data: bytes) -> None:
         stop = self._feed(body, data, 0)
         message = data if stop == len(data) else data[:stop]
-        self.client.pass_on(message)
         if flight.limit:
             flight.keep_response(message)
-        if body.done:
-            self._whole(data[stop:])
+        self._pass_on(message, body.done, data[stop:])
+
+    def _pass_on(self, message: bytes, whole: bool, surplus: bytes) -> None:  # noqa: FBT001
+        if whole and not surplus:
+            self._body = None
+            self.client.answered(COMPLETE, message)
+            return
+        self.client.pass_on(message)
+        if whole:
+            self._body = None
+            failures.answered_too_much(self.client, self, surplus)
 
     def _feed(self, body: Body, data: bytes, position: int) -> int:
         """Broken chunks are not ours to mend: pass on what comes until the connection closes."""
@@ -172,14 +174,6 @@ class UpstreamSide(asyncio.Protocol):
         except BadMessageError:
             self._body = body_of(UNTIL_CLOSE)
             return len(data)
-
-    def _whole(self, surplus: bytes) -> None:
-        self._body = None
-        client = self.client
-        if surplus:
-            failures.answered_too_much(client, self, surplus)
-        else:
-            client.answered(COMPLETE)
 
     def _end(self, exc: Exception | None) -> None:
         if self._ended or self._dropped:

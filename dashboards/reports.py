@@ -49,25 +49,33 @@ class ReportWorker:
         self.config = config
         self.timeout = timeout
         self.child = Child(_MEMORY)
+        self._closing = False
         self._declined: set[str] = (
             set()
         )  # alerts that get no report; asked again after a restart, with the same answer
 
     def run_once(self, now: datetime, wall: datetime) -> int:
         """Queue what fired until `now` (business time) and make at most one report; how many were made or failed."""
+        if self._closing:
+            return 0
         self._queue(now, wall)
         with self.database.write() as connection:
             claimed = wanted.claim(connection, wall, _LEASE)
         if claimed is None:
             return 0
-        changes = self._make(claimed)
+        changes = self._make(claimed) | {"finished_at": wall}
+        if (
+            self._closing and changes["state"] == "failed"
+        ):  # it was not the report's fault: the next server makes it
+            changes = {"state": "wanted"}
         with self.database.write() as connection:
-            wanted.finish(connection, claimed.id, wall + _LEASE, changes | {"finished_at": wall})
+            wanted.finish(connection, claimed.id, wall + _LEASE, changes)
         _MADE.labels(changes["state"]).inc()
         return 1
 
     def close(self) -> None:
-        """End the process beside."""
+        """End the process beside; a report that it was making is wanted again."""
+        self._closing = True
         self.child.close()
 
     def _queue(self, now: datetime, wall: datetime) -> None:

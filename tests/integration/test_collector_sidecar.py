@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from collector.ring import Ring
-from remora import tables
+from remora import schema, tables
 from remora.database import connect
 
 SECONDS = 40
@@ -145,6 +145,8 @@ def start(tmp_path, model):
 def stored(url: str) -> list[str]:
     database = connect(url)
     try:
+        if schema.state(database) is not schema.State.CURRENT:
+            return []  # the recorder has not made the tables yet
         with database.read() as connection:
             return sorted(connection.execute(sa.select(tables.predictions.c.id)).scalars())
     finally:

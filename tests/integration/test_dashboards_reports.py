@@ -106,6 +106,22 @@ def test_a_report_whose_server_was_killed_is_made_after_the_lease(database, work
     assert {row.id: row.state for row in rows(database)}["r0"] == "done"
 
 
+def test_a_report_that_was_under_way_when_the_server_stopped_is_wanted_again(database, worker, fake_child):
+    put(database, tables.reports, [
+        {"id": "r0", "model": "flights", "version": "", "window_start": START + 204 * DAY,
+         "window_end": START + 205 * DAY, "alert_id": "a5", "state": "wanted", "requested_at": NOW},
+    ])  # fmt: skip
+
+    def killed(job, timeout):
+        worker.close()
+        raise reports_module.ReportError("the process ended")
+
+    fake_child.make = killed
+    worker.run_once(NOW, NOW)
+    assert {row.id: (row.state, row.lease_until) for row in rows(database)}["r0"] == ("wanted", None)
+    assert worker.run_once(NOW, NOW) == 0
+
+
 def test_a_report_that_ends_its_makers_is_given_up(database, worker, fake_child):
     put(database, tables.reports, [
         {"id": "r0", "model": "flights", "version": "", "window_start": START + 204 * DAY,

@@ -49,4 +49,7 @@ def test_a_page_shows_what_slack_and_the_pager_were_told_and_runs_nothing_of_it(
     assert "javascript:" not in shown
     assert shown.index("incident.opened") < shown.index('face-of" style'), "the newest stands first"
     assert "<h3>&lt;/pre&gt;&lt;b&gt;</h3>" in shown
-    assert [json.loads(line)["kind"] for line in (tmp_path / "messages.jsonl").read_text().splitlines()] == ["slack", "pager"]
+    assert [json.loads(line)["kind"] for line in (tmp_path / "messages.jsonl").read_text().splitlines()] == [
+        "slack",
+        "pager",
+    ]

@@ -20,10 +20,12 @@ from collector.tidy import tidy_features, tidy_prediction, tidy_scores, tidy_ver
 from collector.wire import read_answer, read_request
 from remora.records import Prediction, check_prediction, new_id
 
-__all__ = ["UNREAD", "Capture", "status_of"]
+__all__ = ["ATTEMPT", "UNREAD", "Capture", "status_of"]
 
 UNREAD = "remora.unread"
+ATTEMPT = "remora.attempt"  # the id that the caller gave an attempt that got no whole answer
 _FAILED = 400
+_UNANSWERED = {exchanges.CLIENT_GONE, exchanges.UPSTREAM_GONE, exchanges.TIMEOUT}
 _STATUS = {
     exchanges.CLIENT_GONE: 499,
     exchanges.UPSTREAM_GONE: 502,
@@ -43,20 +45,21 @@ class Capture:
 
     def rows(self, exchange: Exchange) -> list[Prediction]:
         """The records of an exchange, in the order of its rows."""
+        exchange, tags = _named(exchange)
         status = status_of(exchange)
         started = datetime.fromtimestamp(exchange.started, UTC)
         try:
             request = read_request(exchange.request)
         except UnreadableError as error:
-            return [self.unread(exchange, status, started, error.reason)]
+            return [self.unread(exchange, status, started, error.reason, tags)]
         started = self._event_time(request, started)
         try:
             rows, many, problem = self._read(exchange, request, status)
         except UnreadableError as error:
-            return [self.unread(exchange, status, started, error.reason)]
+            return [self.unread(exchange, status, started, error.reason, tags)]
         if problem:
             metrics.CAPTURE_UNREADABLE.labels(problem).inc()
-        template = self._blank(exchange, status, started, {UNREAD: problem} if problem else {})
+        template = self._blank(exchange, status, started, tags | ({UNREAD: problem} if problem else {}))
         found = [self._record(template, row, index if many else None) for index, row in enumerate(rows)]
         metrics.CAPTURED.inc(len(found))
         return found
@@ -98,11 +101,13 @@ class Capture:
             return started
         return told.astimezone(UTC)
 
-    def unread(self, exchange: Exchange, status: int, started: datetime, reason: str) -> Prediction:
+    def unread(
+        self, exchange: Exchange, status: int, started: datetime, reason: str, tags: dict[str, str] | None = None,
+    ) -> Prediction:  # fmt: skip
         """What is known of an exchange without its contents."""
         metrics.CAPTURE_UNREADABLE.labels(reason).inc()
         metrics.CAPTURED.inc()
-        return _settled(self._blank(exchange, status, started, {UNREAD: reason}))
+        return _settled(self._blank(exchange, status, started, (tags or {}) | {UNREAD: reason}))
 
     def _blank(self, exchange: Exchange, status: int, started: datetime, tags: dict[str, str]) -> Prediction:
         return Prediction(
@@ -130,6 +135,16 @@ class Capture:
                 tags=template.tags,
             )
         )
+
+
+def _named(exchange: Exchange) -> tuple[Exchange, dict[str, str]]:
+    """An attempt without a whole answer gets an id of its own: the caller's stays free for the attempt that succeeds.
+
+    Callers try again under the same id; the first, failed attempt must not make the answered one a repetition.
+    """
+    if exchange.outcome not in _UNANSWERED:
+        return exchange, {}
+    return msgspec.structs.replace(exchange, id=new_id()), {ATTEMPT: exchange.id}
 
 
 def status_of(exchange: Exchange) -> int:

@@ -156,7 +156,9 @@ def test_it_says_that_it_continues_and_who_fell(voyage):
 
 
 def test_every_answered_prediction_is_there_once_and_none_is_invented(voyage, rows, asked):
-    found = dict(tuple(row) for row in rows(sa.select(t.predictions.c.id, t.predictions.c.status)))
+    # An attempt that was cut off before its answer is recorded under an id of its own, and made again.
+    attempts = rows(sa.select(t.predictions.c.id, t.predictions.c.status, t.predictions.c.tags))
+    found = {id_: status for id_, status, tags in attempts if "remora.attempt" not in tags}
     assert {id_ for id_, status in found.items() if status == 200} == answered(voyage)
     assert len(found) == asked[0]
     assert set(found.values()) == {200, 500}

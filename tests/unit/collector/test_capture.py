@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import exchange as exchanges
-from collector.capture import UNREAD, Capture
+from collector.capture import ATTEMPT, UNREAD, Capture
 from collector.exchange import Exchange
 from collector.formats import Mapping
 from collector.spool import encode_record
@@ -235,3 +235,12 @@ def test_whatever_is_captured_gives_records_that_pass(asked, answered, status):
 def test_any_bytes_give_one_record(asked, answered):
     (row,) = rows(asked, answered)
     assert check_prediction(row) is None
+
+
+@pytest.mark.parametrize("outcome", [exchanges.CLIENT_GONE, exchanges.UPSTREAM_GONE, exchanges.TIMEOUT])
+def test_an_attempt_without_an_answer_leaves_the_callers_id_to_the_one_that_succeeds(outcome):
+    (cut,) = Capture("m").rows(exchange(request({"a": 1}), b"", outcome=outcome, status=0))
+    (done,) = Capture("m").rows(exchange(request({"a": 1}), answer({"prediction": 1})))
+    assert cut.id != done.id
+    assert cut.tags == {ATTEMPT: done.id}
+    assert cut.features == done.features

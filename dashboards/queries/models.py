@@ -15,7 +15,6 @@ __all__ = [
     "business_now",
     "judged_until",
     "model",
-    "model_names",
     "models_seen",
     "open_alerts",
     "versions_of",
@@ -35,12 +34,6 @@ def models_seen(connection: sa.Connection) -> Rows:
 def model(connection: sa.Connection, name: str) -> Any | None:
     """One model, or None."""
     return connection.execute(sa.select(models).where(models.c.name == name)).one_or_none()
-
-
-def model_names(connection: sa.Connection) -> list[str]:
-    return list(
-        connection.execute(sa.select(models.c.name).order_by(models.c.name).limit(MAX_MODELS)).scalars()
-    )
 
 
 def versions_of(connection: sa.Connection, name: str | None = None) -> Rows:

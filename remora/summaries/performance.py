@@ -45,9 +45,13 @@ class PerformanceSummary:
 
     def add_probability(self, probability: float, *, happened: bool, weight: int = 1) -> None:
         """The probability that a binary model gave its positive class, and whether that happened."""
+        self.add_binned(probability, happened=happened, weight=weight)
+        self.add_confidence(probability if happened else 1.0 - probability, weight)
+
+    def add_binned(self, probability: float, *, happened: bool, weight: int = 1) -> None:
+        """The same for AUC and Brier alone, where the log loss is counted per class."""
         bins = self.positive_scores if happened else self.negative_scores
         bins[min(SCORE_BINS - 1, max(0, int(probability * SCORE_BINS)))] += weight
-        self.add_confidence(probability if happened else 1.0 - probability, weight)
         miss = probability - happened
         self.brier_sum += weight * miss * miss  # not **, which raises where this gives infinity
 
@@ -192,12 +196,6 @@ class PerformanceSummary:
                 self.add_binned(confidence[positive], happened=actual == positive, weight=weight)
         elif isinstance(scores, int | float):
             self.add_probability(float(scores), happened=actual == positive, weight=weight)
-
-    def add_binned(self, probability: float, *, happened: bool, weight: int = 1) -> None:
-        """Count the positive class's probability for AUC and Brier without counting its log loss again."""
-        before = self.scored, self.log_loss_sum
-        self.add_probability(probability, happened=happened, weight=weight)
-        self.scored, self.log_loss_sum = before
 
 
 def _class_name(value: object, positive: str) -> str:

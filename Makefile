@@ -18,7 +18,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 # -qq leaves pip's errors and hides its warnings: about roots, mirrors and newer versions of itself.
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --constraint constraints.txt
-NEEDED_BY_TESTS := chromium prometheus prometheus-alertmanager
+NEEDED_BY_TESTS := chromium haproxy nginx prometheus prometheus-alertmanager
 
 help:
 	@echo "make run    install into .venv and ride along on real flights (ARGS=\"--exit --until 2013-04-01\")"
@@ -30,8 +30,8 @@ help:
 run: $(VENV)/.remora-demo
 	@$(BIN)/remora demo $(ARGS)
 
-test: debian lint
-	@$(BIN)/pytest $(PYTEST)
+test: debian lint $(VENV)/.remora-spark
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile $(PYTEST)
 
 lint: $(VENV)/.remora-test
 	@$(BIN)/ruff check
@@ -53,6 +53,12 @@ $(VENV)/.remora-test: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[server,demo,test]'
 	@touch $@ $(VENV)/.remora-demo
 
+# 430 MB, for the tests of one engine: apart, so that `make lint` does not wait for it.
+$(VENV)/.remora-spark: pyproject.toml constraints.txt $(VENV)/.remora-test
+	@echo "Installing Spark into $(VENV), another minute ..."
+	@$(PIP) --editable '.[server,demo,test,spark]'
+	@touch $@ $(VENV)/.remora-test $(VENV)/.remora-demo
+
 $(BIN)/python: | python
 	@$(PYTHON) -m venv $(VENV)
 
@@ -64,10 +70,12 @@ python:
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; \
 		else echo "$(PYTHON) has no venv module: apt install python3-venv" >&2; exit 1; fi; fi
 
-# Chromium opens the pages; Prometheus and Alertmanager are asked whether they understand what Remora says.
+# Chromium opens the pages; Prometheus and Alertmanager are asked whether they understand what Remora says; nginx and
+# haproxy stand beside the proxy in its benchmark; Spark runs on Java 17 or newer.
 debian:
 	@missing=(); \
 	for package in $(NEEDED_BY_TESTS); do command -v $$package >/dev/null || missing+=("$$package"); done; \
+	command -v java >/dev/null || missing+=(default-jre-headless); \
 	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing $${missing[*]} ..."; \

@@ -1,4 +1,4 @@
-"""The database: SQLite (WAL) embedded, PostgreSQL in production. No SQL dialect leaks out of this file.
+"""The database: SQLite (WAL) embedded, PostgreSQL in production. No SQL dialect leaks out of here and `remora.bulk`.
 
 A `Database` opens a transaction to read or one to write. Writers on SQLite take their lock at the start
 (BEGIN IMMEDIATE), so that two processes wait for each other instead of failing half way.
@@ -14,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from remora.bulk import insert_arrays, insert_rows, select_keys
 from remora.errors import UnavailableError, UserError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ __all__ = [
     "Database",
     "connect",
     "insert_new",
-    "insert_rows",
-    "select_keys",
     "serialize",
     "sqlite_path",
     "upsert",
@@ -207,7 +206,7 @@ def insert_new(
         return []
     if connection.dialect.name == "postgresql":
         names = ", ".join(f'"{name}"' for name in key)
-        inserted = _insert_arrays(
+        inserted = insert_arrays(
             connection,
             table,
             [first[found] for found in sorted(first)],
@@ -230,69 +229,6 @@ def _insert_one_by_one(
     columns = [table.c[name] for name in key]
     statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=columns).returning(*columns)
     return [tuple(row) for one in rows for row in connection.execute(statement, one)]
-
-
-def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert many rows fast; every row names the same columns."""
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        _insert_arrays(connection, table, rows, "")
-        return
-    names = list(rows[0])
-    marks, quoted = ", ".join("?" * len(names)), ", ".join(f'"{name}"' for name in names)
-    values = [_bound(connection, table.c[name], rows) for name in names]
-    connection.exec_driver_sql(
-        f'INSERT INTO "{table.name}" ({quoted}) VALUES ({marks})',  # noqa: S608  (names of our own tables)
-        list(zip(*values, strict=True)),
-    )
-
-
-def _insert_arrays(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], tail: str
-) -> Any:
-    """One statement with one array per column: psycopg sends it in one message, PostgreSQL plans it once."""
-    names = list(rows[0])
-    types = [table.c[name].type.compile(connection.dialect) for name in names]
-    arrays = ", ".join(f"%b::{kind}[]" for kind in types)  # binary: as text, every quote would be escaped
-    quoted = ", ".join(f'"{name}"' for name in names)
-    values = tuple(_bound(connection, table.c[name], rows) for name in names)
-    return connection.exec_driver_sql(
-        f'INSERT INTO "{table.name}" ({quoted}) SELECT * FROM unnest({arrays}) {tail}',  # noqa: S608
-        values,
-    )
-
-
-def _bound(connection: sa.Connection, column: sa.Column[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
-    """A column of rows as the driver wants its values."""
-    process = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-    name = column.name
-    return [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
-
-
-def select_keys(
-    connection: sa.Connection, query: sa.Select[Any], key: Sequence[str], keys: Sequence[tuple[Any, ...]],
-) -> list[Any]:  # fmt: skip
-    """The rows of `query` whose columns `key` of its first table are among `keys`, all in one statement.
-
-    Only for keys of text.
-    """
-    if not keys:
-        return []
-    first = query.get_final_froms()[0]
-    while isinstance(first, sa.sql.expression.Join):
-        first = first.left
-    columns = list(zip(*keys, strict=True))
-    if connection.dialect.name == "postgresql":
-        arrays = [sa.cast(list(values), postgresql.ARRAY(sa.Text)) for values in columns]
-        wanted = sa.func.unnest(*arrays).table_valued(*(f"k{n}" for n in range(len(key)))).render_derived()
-        found: list[Any] = [wanted.c[f"k{n}"] for n in range(len(key))]
-    else:
-        packed = sa.func.json_each(msgspec.json.encode(keys).decode()).table_valued("value")
-        found = [sa.func.json_extract(packed.c.value, f"$[{n}]") for n in range(len(key))]
-        wanted = packed
-    matches = [first.c[name] == value for name, value in zip(key, found, strict=True)]
-    return list(connection.execute(query.join(wanted, sa.and_(*matches))))
 
 
 def upsert(

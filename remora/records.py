@@ -17,10 +17,15 @@ __all__ = [
     "MAX_FEATURES",
     "MAX_NAME",
     "MAX_NUMBER",
+    "MAX_RANKED",
     "MAX_STRING",
     "Batch",
+    "CollectorReport",
+    "Item",
     "Label",
+    "PersonalField",
     "Prediction",
+    "Profiled",
     "Scalar",
     "check_label",
     "check_prediction",
@@ -28,11 +33,13 @@ __all__ = [
 ]
 
 Scalar = str | int | float | bool | None
+Item = str | int  # of a ranked list
 
 MAX_NAME = 128
 MAX_STRING = 4096
 MAX_FEATURES = 1000
 MAX_TAGS = 100
+MAX_RANKED = 1000  # items of a ranked list, and of those that turned out to be relevant
 MAX_LATENCY_MS = 1e9  # eleven days
 MAX_INTEGER = 1 << 63  # what both databases keep exactly
 MAX_NUMBER = 1e100  # of labels, predictions and scores: the sums of their squares stay finite
@@ -42,7 +49,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row that a model answered.
 
     ``timestamp`` is event time, ``latency_ms`` milliseconds of the request that carried the row, ``status`` its HTTP
-    status, ``scores`` the probability of the positive class, a number, or one number per class.
+    status, ``prediction`` a value, or the items of a ranking with the best first, ``scores`` the probability of the positive class, a number, or one number per class. ``sample`` is the
+    probability with which rows like this one are kept: one row stands for 1 / sample of them.
     """
 
     model: str
@@ -50,29 +58,71 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: datetime
     version: str = ""
     features: dict[str, Any] = {}
-    prediction: str | int | float | bool | None = None
+    prediction: str | int | float | bool | list[Item] | None = None
     scores: float | dict[str, float] | None = None
     latency_ms: float | None = None
     status: int = 200
     tags: dict[str, str] = {}
+    sample: float = 1.0
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What turned out to be true for the prediction ``id``, known at ``timestamp``."""
+    """What turned out to be true for the prediction ``id``, known at ``timestamp``.
+
+    Of a ranking: the relevant item, all of them, or how relevant each is.
+    """
 
     model: str
     id: str
-    label: str | int | float | bool
+    label: str | int | float | bool | list[Item] | dict[str, float]
     timestamp: datetime
 
 
+class Profiled(msgspec.Struct, frozen=True, kw_only=True):
+    """One summary of predictions that are not sent as rows: where it belongs, and its bytes (`summaries.codec`)."""
+
+    model: str
+    version: str
+    segment: str
+    start: datetime
+    column: str
+    kind: str
+    data: bytes
+
+
+class PersonalField(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature whose values look personal (an e-mail address, say) and that no redaction covers."""
+
+    model: str
+    feature: str
+    looks_like: str
+    at: datetime | None = None  # event time of the row that made it known
+
+
+class CollectorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a collector says about itself; `model` is '' where it takes records of any, `version` is Remora's."""
+
+    id: str
+    host: str
+    model: str
+    version: str
+    started_at: datetime
+    counters: dict[str, int | float]
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The unit of exactly-once: written whole or not at all, and never twice under one id."""
+    """The unit of exactly-once: written whole or not at all, and never twice under one id.
+
+    ``unkept`` predictions are in ``profiles`` alone: they were not sampled, or no raw value may leave the pod.
+    """
 
     id: str
     source: str
     predictions: list[Prediction] = []
     labels: list[Label] = []
+    profiles: list[Profiled] = []
+    unkept: int = 0
+    personal: list[PersonalField] = []
 
 
 def new_id() -> str:
@@ -98,6 +148,8 @@ def check_prediction(row: Prediction) -> str | None:
 def check_label(row: Label) -> str | None:
     """What is wrong with a label, or None."""
     wrong = _name("model", row.model) or _name("id", row.id) or _instant(row.timestamp)
+    if wrong is None and isinstance(row.label, list | dict):
+        return _relevant(row.label)
     if wrong is None and not _sane(row.label):
         return "`label` must be a finite number, at most 1e100 (an integer: 64 bits)"
     return wrong or (_text("label", row.label) if isinstance(row.label, str) else None)
@@ -176,7 +228,28 @@ def _sane(value: object) -> bool:
     return not isinstance(value, float) or abs(value) <= MAX_NUMBER  # which NaN and infinity are not
 
 
+def _relevant(label: list[Item] | dict[str, float]) -> str | None:
+    weights = label.values() if isinstance(label, dict) else ()
+    if not all(_sane(weight) for weight in weights):
+        return "`label` must give each item a finite number, at most 1e100"
+    return _items("label", list(label))
+
+
+def _items(field: str, items: list[Item]) -> str | None:
+    """What is wrong with the items of a ranking, or None."""
+    if len(items) > MAX_RANKED:
+        return f"`{field}` has {len(items)} items, at most {MAX_RANKED} are kept"
+    for item in items:
+        if isinstance(item, bool) or not _sane(item):
+            return f"`{field}` has an item that is true, false or an integer beyond 64 bits"
+        if isinstance(item, str) and _name(field, item):
+            return f"`{field}` has an item that is empty, unprintable or over {MAX_NAME} characters"
+    return None
+
+
 def _answer(value: object) -> str | None:
+    if isinstance(value, list):
+        return _items("prediction", value)
     wrong = _value(value) or (None if _sane(value) else "must be a finite number, at most 1e100")
     return f"`prediction` {wrong}" if wrong else None
 
@@ -186,4 +259,6 @@ def _numbers(row: Prediction) -> str | None:
         return "`latency_ms` must be a number from 0 to 1e9"
     if not 100 <= row.status <= 599:
         return "`status` must be an HTTP status from 100 to 599"
+    if not 0 < row.sample <= 1:
+        return "`sample` must be a probability above 0, at most 1"
     return None

@@ -15,9 +15,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from remora.database import Database
-from remora.errors import SchemaError
+from remora.errors import SchemaError, UserError
 
-__all__ = ["State", "migrate", "prepare", "state"]
+__all__ = ["VIEWS", "State", "grant_reading", "migrate", "prepare", "state"]
+
+# What people read with SQL, and what these views show: docs/grafana.md.
+VIEWS = (
+    "action_history", "alert_history", "collector_status", "delivery_history", "finding_history", "incident_history",
+    "version_history",
+)  # fmt: skip
 
 _LOCK = 0x52454D4F  # "REMO": one migration at a time, whoever starts first
 
@@ -68,6 +74,22 @@ def migrate(database: Database) -> tuple[State, State]:
         if before is not State.CURRENT:
             command.upgrade(_config(connection), "head")
         return before, _state(connection)
+
+
+def grant_reading(database: Database, role: str) -> None:
+    """Let a role of PostgreSQL read the views, and no table. Raises UserError."""
+    if database.dialect != "postgresql":
+        raise UserError("roles that only read are PostgreSQL's: SQLite lets in who can read its file")
+    with database.write() as connection:
+        known = connection.execute(
+            sa.text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}
+        ).first()
+        if known is None:
+            raise UserError(f"there is no role {role!r}: create it first, with CREATE ROLE and a password")
+        quoted = connection.dialect.identifier_preparer.quote(role)
+        schema = connection.execute(sa.text("SELECT quote_ident(current_schema())")).scalar_one()
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {quoted}")
+        connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(VIEWS)} TO {quoted}")
 
 
 def prepare(database: Database) -> None:

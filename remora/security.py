@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from fastapi import HTTPException, Request
@@ -75,6 +76,8 @@ class Guard:
             raise ValueError(f"{scope!r} is not a scope: choose among {', '.join(SCOPES)}")
 
         async def check(request: Request) -> None:
+            if scope != "read" and _from_another_site(request):
+                raise HTTPException(403, "a page of another site may not do this in your name")
             if _QUERY_NAMES & {name.lower() for name in request.query_params} or "rmr_" in request.url.query:
                 raise HTTPException(400, "a token does not belong into the address: send it as a header")
             await self._refresh()
@@ -163,6 +166,18 @@ def revoke_token(database: Database, token_id: str, *, now: datetime, actor: str
 
 def _audit(connection: sa.Connection, now: datetime, actor: str, what: str, subject: str) -> None:
     connection.execute(sa.insert(tables.audit), {"at": now, "actor": actor, "what": what, "subject": subject})
+
+
+def _from_another_site(request: Request) -> bool:
+    """Whether a browser sends this for a page that is not ours: it would add the password that it remembers.
+
+    Browsers say so in `Sec-Fetch-Site` where they trust the connection, else in `Origin`. What is no browser sends neither.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _shown(request: Request) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,10 +14,16 @@ __all__ = [
     "Address",
     "ServerSettings",
     "SidecarSettings",
+    "Tls",
+    "Trust",
+    "UnixAddress",
     "check_exposure",
     "parse_address",
+    "parse_api_address",
     "parse_http_url",
 ]
+
+_LONGEST_SOCKET = 107
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,63 @@ def parse_address(text: str, option: str) -> Address:
     return Address(host, int(port))
 
 
+@dataclass(frozen=True)
+class UnixAddress:
+    """A Unix socket to listen on; who may open its file may call."""
+
+    path: Path
+    mode: int = 0o600
+
+    loopback = True
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """PEM files with which an API answers over HTTPS."""
+
+    cert: Path
+    key: Path
+
+    @classmethod
+    def of(cls, cert: Path | None, key: Path | None) -> Tls | None:
+        """Both or none. Raises UserError."""
+        if cert is None and key is None:
+            return None
+        if cert is None or key is None:
+            raise UserError("--tls-cert and --tls-key belong together: give both, or none")
+        return cls(cert, key)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How another collector is met over HTTPS: `ca` signs its certificate, `cert` and `key` are shown to it."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+def parse_api_address(text: str, option: str, mode: str = "600") -> Address | UnixAddress:
+    """HOST:PORT, or `unix:PATH` with the file's mode in octal digits."""
+    if not text.startswith("unix:"):
+        return parse_address(text, option)
+    path = Path(text.removeprefix("unix:"))
+    if not path.name or not path.parent.is_dir():
+        raise UserError(
+            f"{option} {text!r} names no file in a folder that is there: write unix:/run/remora/api.sock"
+        )
+    if len(str(path).encode()) > _LONGEST_SOCKET:
+        raise UserError(
+            f"{option} {text!r} is longer than the {_LONGEST_SOCKET} characters of a socket's path"
+        )
+    if not re.fullmatch(r"0?[0-7]{3}", mode):
+        raise UserError(f"{option}-mode {mode!r} is not a file's mode: write 600 or 660")
+    return UnixAddress(path, int(mode, 8))
+
+
 def parse_http_url(text: str, option: str) -> str:
     """Check that a URL is http or https with a host and nothing secret in it."""
     parts = urlsplit(text)
@@ -74,9 +138,14 @@ class SidecarSettings:
     spool: Path
     spool_bytes: int
     config: Path | None
-    api: Address | None
+    api: Address | UnixAddress | None
     token: str | None
     forward_token: str | None
+    hash_key: str | None = None
+    tls: Tls | None = None
+    trust: Trust = field(default_factory=Trust)
+    connect_timeout: float = 5.0
+    response_timeout: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +160,13 @@ class ServerSettings:
     reports: Path
     token: str | None
     external_url: str | None = None
+    archive: Path = Path("remora-archive")
+    hash_key: str | None = None
+    allow_commands: tuple[str, ...] = ()
+    tls: Tls | None = None
 
 
-def check_exposure(address: Address, what: str, *, protected: bool) -> None:
+def check_exposure(address: Address | UnixAddress, what: str, *, protected: bool) -> None:
     """Refuse to open an API beyond this machine while anybody could use it."""
     if not address.loopback and not protected:
         msg = (

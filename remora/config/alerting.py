@@ -1,4 +1,4 @@
-"""`groups:`, `receivers:`, `routes:`, `plans:` — when to alarm, whom to tell and what to start.
+"""`groups:`, `routes:` — when to alarm and whom to tell.
 
 The words and their timing are Prometheus's; what happens without data or on an error is Grafana's.
 """
@@ -9,11 +9,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from remora.config.base import Duration, Name, Section
 
-__all__ = ["Actions", "Group", "Guard", "Plan", "Receiver", "Repeat", "Route", "Rule", "Select", "Step"]
+__all__ = ["Group", "Route", "Rule", "Select"]
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONDITION = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*")
@@ -134,38 +134,6 @@ class Group(Section):
     rules: list[Rule]
 
 
-class Receiver(Section):
-    """Somebody to be told, or something to be started. Secrets come inline, from a file or from the environment."""
-
-    kind: Literal["webhook", "slack"]
-    url: SecretStr | None = None
-    url_file: str | None = None
-    url_env: str | None = None
-    secret: SecretStr | None = Field(default=None, description="whsec_… : signs webhooks (Standard Webhooks)")
-    secret_file: str | None = None
-    secret_env: str | None = None
-    body: Literal["remora.v1", "alertmanager.v4"] = "remora.v1"
-    send_resolved: bool = True
-    timeout: Duration = Field(default=timedelta(seconds=15), gt=timedelta(0), le=timedelta(minutes=1))
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        urls = [name for name in ("url", "url_file", "url_env") if getattr(self, name) is not None]
-        if len(urls) != 1:
-            msg = f"give exactly one of url, url_file and url_env (found {', '.join(urls) or 'none'})"
-            raise ValueError(msg)
-        secrets = [
-            name for name in ("secret", "secret_file", "secret_env") if getattr(self, name) is not None
-        ]
-        if len(secrets) > 1:
-            msg = f"give one of secret, secret_file and secret_env (found {', '.join(secrets)})"
-            raise ValueError(msg)
-        if self.kind == "slack" and (secrets or self.body != "remora.v1"):
-            msg = "secret and body are for webhooks: Slack knows neither"
-            raise ValueError(msg)
-        return self
-
-
 class Route(Section):
     """The first route whose `match` fits an alert's labels says who is told, and how often."""
 
@@ -175,79 +143,3 @@ class Route(Section):
     group_wait: Duration = timedelta(seconds=30)
     group_interval: Duration = timedelta(minutes=5)
     repeat_interval: Duration = timedelta(hours=4)
-
-
-class Guard(Section):
-    """What must hold before an action may run."""
-
-    cooldown: Duration = timedelta(hours=24)
-    max_runs: int = Field(default=3, ge=1)
-    per: Duration = timedelta(days=7)
-    require_label_coverage: float = Field(default=0.0, ge=0, le=1)
-    drift_alone: bool = Field(
-        default=False, description="true: drift is reason enough, without any word on performance"
-    )
-
-
-class Step(Section):
-    """One step of a plan: exactly one of notify, action, wait, checklist."""
-
-    notify: Name | None = None
-    action: Name | None = Field(default=None, description="the receiver that starts the model update")
-    wait: Duration | None = None
-    checklist: list[str] | None = None
-    unless: Literal["acknowledged"] | None = None
-    guard: Guard = Guard()
-    timeout: Duration = Field(default=timedelta(hours=6), gt=timedelta(0))
-    training_window: Duration = Field(
-        default=timedelta(weeks=8), gt=timedelta(0), description="how much data before the alarm to train on"
-    )
-    on_failure: Literal["continue", "stop"] = "continue"
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        kinds = [
-            name for name in ("notify", "action", "wait", "checklist") if getattr(self, name) is not None
-        ]
-        if len(kinds) != 1:
-            msg = f"a step is exactly one of notify, action, wait and checklist (found {', '.join(kinds) or 'none'})"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def kind(self) -> str:
-        return next(
-            name for name in ("notify", "action", "wait", "checklist") if getattr(self, name) is not None
-        )
-
-
-class Repeat(Section):
-    """Go through the steps again while nobody acknowledged."""
-
-    every: Duration
-    times: Annotated[int, Field(ge=1, le=20)]
-
-
-class Plan(Section):
-    """What is done about an incident, step by step, each step once."""
-
-    name: Name
-    open_on: dict[str, list[str]] = Field(
-        default={}, description="label values that open an incident by themselves"
-    )
-    group_by: list[str] = ["model"]
-    runbook_url: str | None = None
-    steps: list[Step] = Field(min_length=1)
-    repeat: Repeat | None = None
-    stable_for: Duration = Field(
-        default=timedelta(minutes=30), description="resolved once all alerts are so long"
-    )
-    reopen_within: Duration = timedelta(hours=2)
-    ack_timeout: Duration = timedelta(hours=8)
-
-
-class Actions(Section):
-    """The switch over everything that Remora may start."""
-
-    enabled: bool = True
-    paused_models: list[str] = []

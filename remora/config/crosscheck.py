@@ -11,8 +11,9 @@ from remora.config.lines import LineIndex
 from remora.errors import Problem
 
 if TYPE_CHECKING:
-    from remora.config.alerting import Receiver, Rule
+    from remora.config.alerting import Rule
     from remora.config.load import Config
+    from remora.config.receivers import Receiver
 
 __all__ = ["cross_check", "dotted"]
 
@@ -29,7 +30,7 @@ def dotted(path: Path) -> str:
 
 def cross_check(config: Config, lines: LineIndex, also: Iterable[tuple[Path, str]] = ()) -> list[Problem]:
     """Every mistake between the sections of a file whose sections are right."""
-    found = [*_rules(config), *_routes(config), *_plans(config), *_names(config), *also]
+    found = [*_rules(config), *_receivers(config), *_routes(config), *_plans(config), *_names(config), *also]
     problems = [Problem(dotted(path), lines.of(path), what) for path, what in found]
     rules = [(rule.alert, path) for path, rule in _each_rule(config)]
     plans = [(plan.name, ("plans", index)) for index, plan in enumerate(config.plans)]
@@ -69,6 +70,22 @@ def _rules(config: Config) -> Iterable[tuple[Path, str]]:
             )
 
 
+def _receivers(config: Config) -> Iterable[tuple[Path, str]]:
+    for name, receiver in config.receivers.items():
+        path = ("receivers", name, "fallback")
+        yield from _named(receiver.fallback, config.receivers, "receiver", path)
+        if receiver.fallback == name:
+            yield path, "a receiver cannot be its own fallback: name another one"
+        elif (
+            receiver.fallback
+            and getattr(config.receivers.get(receiver.fallback), "kind", "") == "alertmanager"
+        ):
+            yield (
+                path,
+                f"`{receiver.fallback}` is an Alertmanager, which takes alerts and no messages: name another one",
+            )
+
+
 def _routes(config: Config) -> Iterable[tuple[Path, str]]:
     for r, route in enumerate(config.routes):
         for i, name in enumerate(route.receivers):
@@ -80,20 +97,28 @@ def _plans(config: Config) -> Iterable[tuple[Path, str]]:
         for s, step in enumerate(plan.steps):
             path = ("plans", p, "steps", s)
             yield from _named(step.notify, config.receivers, "receiver", (*path, "notify"))
-            yield from _named(step.action, config.receivers, "receiver", (*path, "action"))
+            yield from _named(
+                step.action, [*config.actions.targets, *config.receivers], "target", (*path, "action")
+            )
             yield from _startable(step.action, config.receivers, (*path, "action"))
 
 
 def _startable(name: str | None, receivers: dict[str, Receiver], path: Path) -> Iterable[tuple[Path, str]]:
     receiver = receivers.get(name) if name is not None else None
     if receiver is not None and (receiver.kind != "webhook" or receiver.body != "remora.v1"):
-        yield path, f"`{name}` cannot start anything: an action needs a webhook with body remora.v1"
+        yield (
+            path,
+            f"`{name}` cannot start anything: name one of actions.targets, or a webhook with body remora.v1",
+        )
 
 
 def _names(config: Config) -> Iterable[tuple[Path, str]]:
     for g, group in enumerate(config.groups):
         if group.name in [before.name for before in config.groups[:g]]:
             yield ("groups", g, "name"), f"another group is called `{group.name}` already"
+    for name in config.actions.targets:
+        if name in config.receivers:
+            yield ("actions", "targets", name), f"a receiver is called `{name}` already: choose another name"
     for model in config.actions.paused_models:
         index = config.actions.paused_models.index(model)
         yield from _named(model, config.models, "model", ("actions", "paused_models", index))

@@ -11,11 +11,15 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from remora.config.alerting import Actions, Group, Plan, Receiver, Route
+from remora.config.alerting import Group, Route
 from remora.config.base import Interval, Name, Section
 from remora.config.crosscheck import cross_check, dotted
 from remora.config.lines import LineIndex, read_yaml
+from remora.config.maintenance import Maintenance
 from remora.config.models import Model
+from remora.config.plans import Actions, Incidents, Plan
+from remora.config.receivers import Receiver
+from remora.config.retention import Retention
 from remora.errors import ConfigError, Problem
 
 Check = Callable[["Config"], Iterable[tuple[tuple[Any, ...], str]]]
@@ -37,6 +41,13 @@ class Delivery(Section):
 
     batch_rows: int = Field(default=5000, ge=1, le=100_000)
     interval: Interval = timedelta(seconds=1)
+    pair_within: Interval = Field(
+        default=timedelta(minutes=5),
+        description="how long one side of a CloudEvents pair waits for the other",
+    )
+    max_age: Interval = Field(
+        default=timedelta(days=7), description="what waited longer in the spool is dropped and counted"
+    )
 
 
 class Config(Section):
@@ -46,11 +57,14 @@ class Config(Section):
     models: dict[Name, Model] = {}
     schedule: Schedule = Schedule()
     delivery: Delivery = Delivery()
+    retention: Retention = Retention()
     groups: list[Group] = []
     receivers: dict[Name, Receiver] = {}
     routes: list[Route] = []
+    maintenance: list[Maintenance] = []
     plans: list[Plan] = []
     actions: Actions = Actions()
+    incidents: Incidents = Incidents()
     external_url: str = Field(
         default="http://127.0.0.1:8080", description="where people reach the pages; used in links"
     )
@@ -99,26 +113,46 @@ def parse(text: str, source: str = "remora.yaml", also: Check | None = None) -> 
 
 
 def _problem(error: Any, lines: LineIndex) -> Problem:
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    path, known, kinds = _place(tuple(part for part in error["loc"] if part != "[key]"))
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1)
-        message = "unknown key" + (
-            f", did you mean `{near[0]}`?" if near else f": one of {', '.join(_known_keys(path[:-1]))}"
-        )
-    elif error["type"] == "missing":
-        message = "is missing"
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(path[-1]), known, n=1)
+            message = "unknown key" + (
+                f", did you mean `{near[0]}`?" if near else f": one of {', '.join(known)}"
+            )
+        case "missing":
+            message = "is missing"
+        case "union_tag_not_found":
+            message = f"`kind` is missing: one of {', '.join(kinds)}"
+        case "union_tag_invalid":
+            tag = str(error["ctx"]["tag"])
+            near = difflib.get_close_matches(tag, kinds, n=1)
+            path = (*path, "kind")
+            message = f"there is no kind `{tag}`" + (
+                f", did you mean `{near[0]}`?" if near else f": one of {', '.join(kinds)}"
+            )
     return Problem(dotted(path), lines.of(path), message)
 
 
-def _known_keys(path: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at this path knows, read out of the schema."""
+def _place(location: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[str], list[str]]:
+    """The path as it stands in the file, the keys that its section knows, and the kinds there are, out of the schema.
+
+    Where a section is one of several kinds, pydantic puts the kind's name into the location.
+    """
     schema: Any = Config.model_json_schema(by_alias=True)
-    definitions, node = schema["$defs"], schema
-    for part in path:
+    definitions, node, known = schema["$defs"], schema, sorted(schema["properties"])
+    path: list[Any] = []
+    for part in location:
+        kinds = node.get("discriminator", {}).get("mapping", {})
+        if part in kinds:
+            node = definitions[kinds[part].rsplit("/", 1)[-1]]
+            continue
+        known = sorted(node.get("properties", {}))
+        path.append(part)
         node = node.get("items", {}) if isinstance(part, int) else _child(node, str(part))
         node = _resolve(node, definitions)
-    return sorted(node.get("properties", {}))
+    return tuple(path), known, list(node.get("discriminator", {}).get("mapping", {}))
 
 
 def _child(node: Any, key: str) -> Any:
@@ -129,6 +163,8 @@ def _child(node: Any, key: str) -> Any:
 
 
 def _resolve(node: Any, definitions: Any) -> Any:
+    if isinstance(node, bool):
+        return {}
     if "anyOf" in node:
         node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
     if "$ref" in node:

@@ -10,6 +10,7 @@ from remora.summaries.codec import Summary, decode, encode, merge_encoded
 from remora.summaries.latency import LatencySummary
 from remora.summaries.numeric import NumericSummary
 from remora.summaries.performance import PerformanceSummary
+from remora.summaries.scores import ScoreSummary
 from remora.summaries.traffic import TrafficSummary
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LatencySummary",
     "NumericSummary",
     "PerformanceSummary",
+    "ScoreSummary",
     "Summary",
     "TrafficSummary",
     "decode",

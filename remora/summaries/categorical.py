@@ -15,10 +15,11 @@ from datasketches import frequent_items_error_type, frequent_strings_sketch, hll
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CategoricalSummary", "category_name"]
+__all__ = ["NAMELESS", "CategoricalSummary", "category_name"]
 
 _LG_SLOTS = 10
 _LG_REGISTERS = 11
+NAMELESS = "\x00"  # counted, and named by nobody: no category has a name with NUL in it
 _EMPTY = "\x00"  # the sketch passes over an empty text; no category has this one
 
 
@@ -43,12 +44,14 @@ class CategoricalSummary:
         self.distinct_sketch = hll_sketch(_LG_REGISTERS)
 
     def update(self, values: Iterable[str], missing: int = 0) -> None:
-        """Count one row per category name."""
+        """Count one row per category name; `NAMELESS` rows are in `count` alone."""
         self.missing += missing
         for name, count in Counter(values).items():
+            self.count += count
+            if name == NAMELESS:
+                continue
             self.items.update(name, count)
             self.distinct_sketch.update(name or _EMPTY)
-            self.count += count
 
     @property
     def total(self) -> int:

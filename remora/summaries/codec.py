@@ -14,6 +14,7 @@ from remora.summaries.categorical import CategoricalSummary
 from remora.summaries.latency import LatencySummary
 from remora.summaries.numeric import NumericSummary
 from remora.summaries.performance import PerformanceSummary
+from remora.summaries.scores import ScoreSummary
 from remora.summaries.traffic import TrafficSummary
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ class Summary(Protocol):
 
 _KINDS: dict[str, type[Summary]] = {
     kind.kind: kind
-    for kind in (CategoricalSummary, LatencySummary, NumericSummary, PerformanceSummary, TrafficSummary)
+    for kind in (
+        CategoricalSummary,
+        LatencySummary,
+        NumericSummary,
+        PerformanceSummary,
+        ScoreSummary,
+        TrafficSummary,
+    )
 }
 
 
@@ -63,7 +71,15 @@ def decode(data: bytes) -> Summary:
     try:
         kind, *fields = msgspec.msgpack.decode(memoryview(data)[1:])
         return _KINDS[kind].from_fields(fields)
-    except (KeyError, ValueError, TypeError, RuntimeError, msgspec.MsgspecError) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        ArithmeticError,
+        MemoryError,
+        msgspec.MsgspecError,
+    ) as error:
         msg = "the bytes of a summary are damaged"
         raise UnreadableSummaryError(msg) from error
 

@@ -1,28 +1,28 @@
-"""Log predictions and labels from inside a model server: `Client(model="fraud").log(features={...}, prediction=True)`.
-
-Needs httpx and the standard library, nothing else of Remora. Nothing here ever raises into the model, waits for the
-network, or grows without bound: a record that does not fit the queue is dropped and counted in `dropped`.
-"""
+"""A bounded queue and the thread that empties it: a record that does not fit is dropped and counted."""
 
 from __future__ import annotations
 
 import atexit
 import json
 import os
-import secrets
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from remora.client.encoding import new_id, plain
+from remora.client.watching import Watched, watched
+
 __all__ = ["Client"]
 
-_PREDICTIONS, _LABELS = "/v1/predictions", "/v1/labels"
+_F = TypeVar("_F", bound=Callable[..., Any])
+_PREDICTIONS, _LABELS, _EXCHANGES = "/v1/predictions", "/v1/labels", "/v1/exchanges"
+_BODY_BYTES = 2 << 20  # of one request: half of what a collector takes
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _REFUSALS = {400, 413, 415, 422}
 
@@ -33,7 +33,9 @@ class Client:
     """A bounded queue and a background thread that empties it; safe in threads and after a fork.
 
     `url` is the API of a sidecar (`http://127.0.0.1:8000/remora`) or of a server; `socket` the path of a Unix socket
-    instead of a TCP connection. `capacity` counts records, `capacity_bytes` their JSON.
+    instead of a TCP connection. `capacity` counts records, `capacity_bytes` their JSON. `sent`, `rejected` and `dropped`
+    count records since the start of this process, `drops` the dropped ones by reason: `queue_full`, `not_json`, `closed`,
+    `not_sent`.
     """
 
     def __init__(  # noqa: PLR0913  (all but three are for the rare case, and named)
@@ -76,9 +78,13 @@ class Client:
         self._closed = False
         self._hurry = False
         self._sending = 0
-        self.dropped = 0
+        self.drops: Counter[str] = Counter()
         self.rejected = 0
         self.sent = 0
+
+    @property
+    def dropped(self) -> int:
+        return self.drops.total()
 
     # --- what a model calls --------------------------------------------------------------------------------------------
 
@@ -97,7 +103,7 @@ class Client:
         version: str | None = None,
     ) -> str:
         """Put a prediction into the queue and return its id, which its label will need."""
-        key = id if id is not None else _new_id()
+        key = id if id is not None else new_id()
         record = {
             "model": self.model if model is None else model,
             "version": self.version if version is None else version,
@@ -119,6 +125,30 @@ class Client:
         record = {"model": self.model if model is None else model, "id": id, "label": label}
         self._put(_LABELS, record, timestamp)
 
+    def watch(
+        self,
+        function: _F | None = None,
+        *,
+        features: Callable[..., Any] | None = None,
+        prediction: Callable[[Any], Any] | None = None,
+        scores: Callable[[Any], Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Decorate a predict function, sync or async: each call is logged with its latency, a raised error as status 500.
+
+        `features` is called with the function's own arguments and gives a row (a mapping) or a list of them; without it
+        rows are the one argument that is a mapping, a list, a data frame or an array, or all arguments by name.
+        `prediction` and `scores` are called with what the function returned, and give a value or one per row. The ids of
+        the newest call in this thread or task are in `remora.client.watching.ids()`, for the labels.
+        """
+        how = Watched(self, features, prediction, scores, dict(tags or {}))
+        return watched(how, function) if function is not None else lambda found: watched(how, found)
+
+    def exchange(self, record: dict[str, Any], started: datetime) -> None:
+        """Put a request and its answer into the queue as they were on the wire; the collector reads them."""
+        record = {"model": self.model, "version": self.version, **record, "started": started.isoformat()}
+        self._put(_EXCHANGES, record, None)
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything is sent; False when that takes longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
@@ -138,7 +168,7 @@ class Client:
         self.flush(timeout)
         with self._changed:
             self._closed = True
-            self.dropped += len(self._queue)
+            self.drops["closed"] += len(self._queue)
             self._queue.clear()
             self._bytes = 0
             self._changed.notify_all()
@@ -151,17 +181,18 @@ class Client:
     def _put(self, path: str, record: dict[str, Any], timestamp: datetime | None) -> None:
         """Whatever a caller hands in, the model goes on: a record that cannot be written as JSON is dropped."""
         try:
-            instant = timestamp or datetime.now(UTC)
-            record["timestamp"] = (instant if instant.tzinfo else instant.astimezone()).isoformat()
-            line = json.dumps(record, default=_plain, separators=(",", ":")).encode()
+            if path != _EXCHANGES:
+                instant = timestamp or datetime.now(UTC)
+                record["timestamp"] = (instant if instant.tzinfo else instant.astimezone()).isoformat()
+            line = json.dumps(record, default=plain, separators=(",", ":")).encode()
         except Exception:  # noqa: BLE001  (the promise of this class: nothing reaches the model)
             with self._changed:
-                self.dropped += 1
+                self.drops["not_json"] += 1
             return
         with self._changed:
             full = len(self._queue) >= self._capacity or self._bytes + len(line) > self._capacity_bytes
             if full or self._closed:
-                self.dropped += 1
+                self.drops["closed" if self._closed else "queue_full"] += 1
                 return
             self._queue.append((path, line))
             self._bytes += len(line)
@@ -190,7 +221,7 @@ class Client:
                 while not self._send(http, path, lines):
                     wait = min(_LONGEST_WAIT, max(_SHORTEST_WAIT, wait * 2))
                     if self._rest(wait):
-                        self._done(lines, dropped=len(lines))
+                        self._done(lines, dropped="closed")
                         return
                 wait = 0.0
 
@@ -205,7 +236,11 @@ class Client:
                 return "", []
             path = self._queue[0][0]
             lines: list[bytes] = []
+            size = 0
             while self._queue and self._queue[0][0] == path and len(lines) < self._batch:
+                size += len(self._queue[0][1]) + 1
+                if lines and size > _BODY_BYTES:
+                    break
                 line = self._queue.popleft()[1]
                 self._bytes -= len(line)
                 lines.append(line)
@@ -227,7 +262,7 @@ class Client:
         except httpx.HTTPError:
             return False
         except Exception:  # noqa: BLE001  (a broken URL, say: trying again will not help, and nobody may notice)
-            self._done(lines, dropped=len(lines))
+            self._done(lines, dropped="not_sent")
             return True
         if not answer.is_success and answer.status_code not in _REFUSALS:
             return False
@@ -235,12 +270,13 @@ class Client:
         self._done(lines, sent=len(lines) - rejected, rejected=rejected)
         return True
 
-    def _done(self, lines: list[bytes], *, sent: int = 0, rejected: int = 0, dropped: int = 0) -> None:
+    def _done(self, lines: list[bytes], *, sent: int = 0, rejected: int = 0, dropped: str = "") -> None:
         with self._changed:
             self._sending -= len(lines)
             self.sent += sent
             self.rejected += rejected
-            self.dropped += dropped
+            if dropped:
+                self.drops[dropped] += len(lines)
             self._changed.notify_all()
 
 
@@ -252,23 +288,6 @@ def _rejected(answer: httpx.Response, count: int) -> int:
         return len(answer.json()["rejected"])
     except (ValueError, KeyError, TypeError):
         return 0
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and arrays of numpy and pandas, dates, mappings, sets: as JSON has them; else their text."""
-    for name in ("item", "tolist", "isoformat"):
-        if hasattr(value, name):
-            try:
-                return getattr(value, name)()
-            except (TypeError, ValueError):
-                continue
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, set | frozenset) else str(value)
-
-
-def _new_id() -> str:
-    return f"{int(time.time() * 1000):012x}{secrets.token_hex(7)}"
 
 
 def _after_fork() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,8 +11,9 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from collector.bodies import read_body
-from collector.documents import BATCH, LABELS, PREDICTIONS, STATUS
+from collector.documents import BATCH, COLLECTORS, EVENTS, EXCHANGES, LABELS, PREDICTIONS, STATUS
 from collector.errors import BodyError, SpoolError
+from collector.events.envelope import read_events
 from collector.ingest import Ingest
 from collector.parsing import Parsed
 from remora.security import Guard
@@ -25,7 +27,7 @@ _RETRY_SECONDS = "5"
 
 
 def router(ingest: Ingest, guard: Guard) -> APIRouter:
-    """`POST /v1/predictions`, `/v1/labels`, `/v1/batches` and `GET /v1/status`."""
+    """`POST /v1/predictions`, `/v1/labels`, `/v1/exchanges`, `/v1/events`, `/v1/batches`, `/v1/collectors`; `GET /v1/status`."""
     routes = APIRouter()
 
     async def predictions(request: Request) -> Response:
@@ -34,8 +36,17 @@ def router(ingest: Ingest, guard: Guard) -> APIRouter:
     async def labels(request: Request) -> Response:
         return await _records(request, ingest, ingest.labels)
 
+    async def exchanges(request: Request) -> Response:
+        return await _records(request, ingest, ingest.exchanges)
+
+    async def cloud_events(request: Request) -> Response:
+        return await _answered(_events(request, ingest))
+
     async def batches(request: Request) -> Response:
         return await _answered(_batch(request, ingest))
+
+    async def collectors(request: Request) -> Response:
+        return await _answered(_reports(request, ingest))
 
     async def status() -> dict[str, Any]:
         return ingest.status()
@@ -44,7 +55,10 @@ def router(ingest: Ingest, guard: Guard) -> APIRouter:
     for path, endpoint, document in (
         ("/v1/predictions", predictions, PREDICTIONS),
         ("/v1/labels", labels, LABELS),
+        ("/v1/exchanges", exchanges, EXCHANGES),
+        ("/v1/events", cloud_events, EVENTS),
         ("/v1/batches", batches, BATCH),
+        ("/v1/collectors", collectors, COLLECTORS),
     ):
         routes.add_api_route(
             path, endpoint, methods=["POST"], status_code=202, dependencies=may_write, response_class=JSONResponse,
@@ -63,10 +77,30 @@ async def _records(request: Request, ingest: Ingest, take: Callable[..., Awaitab
 async def _taken(request: Request, ingest: Ingest, take: Callable[..., Awaitable[Parsed]]) -> Response:
     kind = _content_type(request, _JSON | _LINES)
     parsed = await take(await read_body(request, ingest.limits), lines=kind in _LINES)
-    content: dict[str, Any] = {"accepted": len(parsed.entries), "rejected": parsed.rejected}
-    if parsed.rejected and not parsed.entries:
+    content: dict[str, Any] = {"accepted": len(parsed.records), "rejected": parsed.rejected}
+    if parsed.rejected and not parsed.records:
         first = parsed.rejected[0]["error"]
         return JSONResponse({"error": f"no record could be accepted; the first: {first}", **content}, 400)
+    return JSONResponse(content, 202)
+
+
+async def _events(request: Request, ingest: Ingest) -> Response:
+    """Any content type: that of an event in binary mode is its data's."""
+    found = read_events(dict(request.headers), await read_body(request, ingest.limits))
+    now = ingest.now()
+    taken = [event if isinstance(event, str) else ingest.events.take(event, now) for event in found]
+    rejected = [{"index": index, "error": one} for index, one in enumerate(taken) if isinstance(one, str)]
+    done = [await asyncio.wrap_future(one) for one in taken if not isinstance(one, str)]
+    content: dict[str, Any] = {
+        "accepted": len(done),
+        "repeated": sum(one.repeated for one in done),
+        "records": sum(one.records for one in done),
+        "rejected": rejected,
+    }
+    if rejected and not done:
+        return JSONResponse(
+            {"error": f"no event could be taken; the first: {rejected[0]['error']}", **content}, 400
+        )
     return JSONResponse(content, 202)
 
 
@@ -74,6 +108,11 @@ async def _batch(request: Request, ingest: Ingest) -> Response:
     kind = _content_type(request, _JSON | _PACKED)
     records, new = await ingest.batch(await read_body(request, ingest.limits), packed=kind in _PACKED)
     return JSONResponse({"accepted": records, "new": new}, 202)
+
+
+async def _reports(request: Request, ingest: Ingest) -> Response:
+    _content_type(request, _JSON)
+    return JSONResponse({"accepted": await ingest.collectors(await read_body(request, ingest.limits))}, 202)
 
 
 async def _answered(work: Awaitable[Response]) -> Response:

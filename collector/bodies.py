@@ -1,4 +1,4 @@
-"""Read a request's body within bounds, and unpack gzip within bounds."""
+"""Read a request's body within bounds, and unpack it within bounds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from starlette.requests import Request
 
 from collector.errors import BodyError
 
-__all__ = ["Limits", "gunzip", "read_body"]
+__all__ = ["Limits", "read_body", "unpack"]
 
 _STEP = 65_536
 _RATIO_FROM = 1 << 20
 _MAX_RATIO = 100
+_PACKED = {"gzip", "deflate"}
+_EITHER = (
+    32 + zlib.MAX_WBITS
+)  # zlib sees by the first bytes whether it is gzip (RFC 1952) or deflate (RFC 1950)
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Limits:
 async def read_body(request: Request, limits: Limits) -> bytes:
     """The whole body, unpacked. Raises BodyError: 400, 408, 413 or 415."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip", ""}:
-        raise BodyError(415, "the content encoding is not supported: send gzip or none")
+    if encoding not in {"identity", "", *_PACKED}:
+        raise BodyError(415, "the content encoding is not supported: send gzip, deflate or none")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.wire:
         raise BodyError(413, f"the body is larger than {limits.wire} bytes: send it in parts")
@@ -40,7 +44,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             body = await _collect(request, limits.wire)
     except TimeoutError:
         raise BodyError(408, f"the body did not arrive within {limits.seconds:g} seconds") from None
-    return gunzip(body, limits.decoded) if encoding == "gzip" else body
+    return unpack(body, limits.decoded) if encoding in _PACKED else body
 
 
 async def _collect(request: Request, limit: int) -> bytes:
@@ -53,9 +57,9 @@ async def _collect(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Unpack gzip step by step, so that a bomb is refused before it takes the memory. Raises BodyError."""
-    unpacker = zlib.decompressobj(31)
+def unpack(body: bytes, limit: int) -> bytes:
+    """Unpack gzip or deflate step by step, so that a bomb is refused before it takes the memory. Raises BodyError."""
+    unpacker = zlib.decompressobj(_EITHER)
     parts, size, rest = [], 0, body
     try:
         while rest and not unpacker.eof:
@@ -68,9 +72,9 @@ def gunzip(body: bytes, limit: int) -> bytes:
                 )
             parts.append(part)
     except zlib.error:
-        raise BodyError(400, "the body is not gzip although its content encoding says so") from None
+        raise BodyError(400, "the body is not packed as its content encoding says") from None
     if not unpacker.eof:
-        raise BodyError(400, "the gzip body ends too early")
+        raise BodyError(400, "the packed body ends too early")
     if unpacker.unused_data:
-        raise BodyError(400, "something follows the gzip body")
+        raise BodyError(400, "something follows the packed body")
     return b"".join(parts)

@@ -13,10 +13,13 @@ from pathlib import Path
 import msgspec
 
 from collector.handover import Captured, Options, read_options
-from collector.listening import public_socket
+from collector.privacy import Gate
+from collector.trust import tls_of, trusting
 from remora.config import load
 from remora.database import connect
 from remora.errors import UserError
+from remora.listening import check_tls, listen
+from remora.settings import parse_api_address
 
 __all__ = ["describe"]
 
@@ -26,14 +29,23 @@ _API_SECONDS = 5.0  # the recorder of a forwarder that was killed may still be l
 def describe(options: Options, *, patience: float = _API_SECONDS) -> Captured:
     """The capture settings of the model, or the first mistake that a person must mend."""
     try:
-        capture = load(Path(options.config) if options.config else None).model(options.model).capture
+        config = load(Path(options.config) if options.config else None)
+        Gate(config, options.hash_key)
+        capture = config.model(options.model).capture
         if options.database is not None:
             connect(options.database).dispose()
         _check_spool(Path(options.spool))
+        check_tls(tls_of(options))
+        trusting(options)
         _check_api(options, patience)
     except UserError as error:
         return Captured(error=str(error))
-    return Captured(paths=list(capture.paths), id_header=capture.id_header, max_body=capture.max_body)
+    return Captured(
+        paths=list(capture.paths),
+        ids=[name.lower() for name in capture.ids],
+        answer_id=capture.answer_id,
+        max_body=capture.max_body,
+    )
 
 
 def _check_spool(folder: Path) -> None:
@@ -50,9 +62,9 @@ def _check_spool(folder: Path) -> None:
 
 def _check_api(options: Options, patience: float) -> None:
     deadline = time.monotonic() + patience
-    while options.api_host:
+    while options.api:
         try:
-            public_socket(options.api_host, options.api_port).close()
+            listen(parse_api_address(options.api, "--api", options.api_mode), "--api").close()
         except UserError:
             if time.monotonic() >= deadline:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["BATCH", "LABELS", "PREDICTIONS", "STATUS"]
+__all__ = ["BATCH", "COLLECTORS", "EVENTS", "EXCHANGES", "LABELS", "PREDICTIONS", "STATUS"]
 
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 128}
 _KEY: Final = {"anyOf": [_NAME, {"type": "integer"}]}
@@ -51,6 +51,57 @@ _LABEL: Final[dict[str, Any]] = {
         "timestamp": {**_INSTANT, "description": "when it became known; the newest label of an id holds"},
     },
     "example": {"model": "fraud", "id": "42", "label": True},
+}
+_SIDE: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "headers": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "those that say how to read the body, as content-type",
+        },
+        "body": {"type": "string", "contentEncoding": "base64"},
+        "cut": {"type": "boolean", "description": "the body is not whole"},
+    },
+}
+_EXCHANGE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["model", "request"],
+    "additionalProperties": False,
+    "properties": {
+        "model": _NAME,
+        "version": {"type": "string", "maxLength": 128},
+        "id": {
+            "type": "string",
+            "description": "generated where it is missing; rows get `-0`, `-1`, ... behind it",
+        },
+        "started": _INSTANT,
+        "latency_ms": {"type": ["number", "null"], "minimum": 0},
+        "status": {"type": "integer", "minimum": 100, "maximum": 599, "default": 200},
+        "path": {"type": "string"},
+        "request": _SIDE,
+        "answer": {"anyOf": [_SIDE, {"type": "null"}]},
+        "tags": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 128}},
+    },
+    "example": {
+        "model": "fraud",
+        "path": "/predict",
+        "request": {"headers": {"content-type": "application/json"}, "body": "eyJhbW91bnQiOiAxMi41fQ=="},
+        "answer": {"headers": {"content-type": "application/json"}, "body": "eyJwcmVkaWN0aW9uIjogZmFsc2V9"},
+    },
+}
+_REPORT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["id", "host", "model", "version", "started_at", "counters"],
+    "properties": {
+        "id": _NAME,
+        "host": _NAME,
+        "model": {"type": "string", "maxLength": 128},
+        "version": {**_NAME, "description": "of Remora"},
+        "started_at": _INSTANT,
+        "counters": {"type": "object", "additionalProperties": {"type": "number"}, "maxProperties": 100},
+    },
 }
 _REJECTED: Final = {
     "type": "array",
@@ -101,6 +152,7 @@ def _document(summary: str, record: dict[str, Any]) -> dict[str, Any]:
 
 
 PREDICTIONS: Final = _document("Log predictions", _PREDICTION)
+EXCHANGES: Final = _document("Log requests and answers as they were on the wire", _EXCHANGE)
 LABELS: Final = _document("Tell what turned out to be true", _LABEL)
 BATCH: Final[dict[str, Any]] = {
     "summary": "Take a batch from another collector, once per id",
@@ -132,6 +184,48 @@ BATCH: Final[dict[str, Any]] = {
         }
     },
 }
+EVENTS: Final[dict[str, Any]] = {
+    "summary": "Take CloudEvents of KServe's or Seldon's logger: binary, structured or batched",
+    "responses": _answers(
+        {
+            "type": "object",
+            "required": ["accepted", "repeated", "records", "rejected"],
+            "properties": {
+                "accepted": {"type": "integer"},
+                "repeated": {"type": "integer", "description": "events that were there before"},
+                "records": {
+                    "type": "integer",
+                    "description": "made now; an event that waits for its pair makes none",
+                },
+                "rejected": _REJECTED,
+            },
+        }
+    ),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "*/*": {"schema": {"type": "string", "format": "binary"}},
+                "application/cloudevents+json": {"schema": {"type": "object"}},
+                "application/cloudevents-batch+json": {
+                    "schema": {"type": "array", "items": {"type": "object"}}
+                },
+            },
+        }
+    },
+}
+COLLECTORS: Final[dict[str, Any]] = {
+    "summary": "Take what other collectors say about themselves, for the table `collectors`",
+    "responses": _answers(
+        {"type": "object", "required": ["accepted"], "properties": {"accepted": {"type": "integer"}}}
+    ),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"type": "array", "items": _REPORT}}},
+        }
+    },
+}
 STATUS: Final[dict[str, Any]] = {
-    "summary": "How many records were accepted, are delivered, still wait, were set aside",
+    "summary": "How many records were accepted, are delivered, still wait, were set aside and why, and the balance of all stages",
 }

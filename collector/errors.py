@@ -8,11 +8,20 @@ RemoraError
 │   ├── BodyError          a request's body cannot be read; carries the HTTP status
 │   └── UnreadableError    an exchange is not in a format that is known; carries a reason for the counter
 └── UnavailableError       (remora.errors) the database or the other collector does not answer
+    └── BusyError          the other collector says how long to leave it alone
 """
 
-from remora.errors import RemoraError
+from remora.errors import RemoraError, UnavailableError
 
-__all__ = ["BodyError", "CollectorError", "RefusedError", "SpoolError", "SpoolFullError", "UnreadableError"]
+__all__ = [
+    "BodyError",
+    "BusyError",
+    "CollectorError",
+    "RefusedError",
+    "SpoolError",
+    "SpoolFullError",
+    "UnreadableError",
+]
 
 
 class CollectorError(RemoraError):
@@ -45,3 +54,11 @@ class UnreadableError(CollectorError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BusyError(UnavailableError):
+    """The receiver asked to be left alone for so many seconds."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds

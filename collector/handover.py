@@ -26,10 +26,13 @@ class Options:
     forward: str | None = None
     config: str | None = None
     socket: str | None = None
-    api_host: str = ""
-    api_port: int = 0
+    api: str = ""
+    api_mode: str = "600"
+    tls: tuple[str, str] | None = None
+    trust: tuple[str | None, str | None, str | None] = (None, None, None)
     token: str | None = None
     forward_token: str | None = None
+    hash_key: str | None = None
     parent: int = 0
     drain_seconds: float = 5.0
 
@@ -46,7 +49,8 @@ class Captured(msgspec.Struct, omit_defaults=True):
     """What of remora.yaml the forwarder must know, or what is wrong with the file or the options."""
 
     paths: list[str] = []
-    id_header: str = "x-request-id"
+    ids: list[str] = []
+    answer_id: bool = True
     max_body: int = 262_144
     error: str = ""
 

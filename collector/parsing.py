@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,11 +12,11 @@ import msgspec
 
 from collector.bodies import Limits
 from collector.errors import BodyError
+from collector.plain_lines import parse_plain_lines
 from collector.spool import encode_record
-from collector.spool_file import Entry
-from remora.records import Label, Prediction, check_label, check_prediction, new_id
+from remora.records import Item, Label, Prediction, check_label, check_prediction, new_id
 
-__all__ = ["LabelIn", "Parsed", "PredictionIn", "parse_labels", "parse_predictions"]
+__all__ = ["LabelIn", "Parsed", "PredictionIn", "parse_items", "parse_labels", "parse_predictions"]
 
 _T = TypeVar("_T")
 _TRIVIAL = b" \t\r\n"
@@ -30,7 +30,7 @@ class PredictionIn(msgspec.Struct, frozen=True):
     version: str | int = ""
     id: str | int | None = None
     timestamp: datetime | None = None
-    prediction: str | int | float | bool | None = None
+    prediction: str | int | float | bool | list[Item] | None = None
     scores: float | dict[str, float] | None = None
     latency_ms: float | None = None
     status: int = 200
@@ -42,15 +42,15 @@ class LabelIn(msgspec.Struct, frozen=True):
 
     model: str
     id: str | int
-    label: str | int | float | bool
+    label: str | int | float | bool | list[Item] | dict[str, float]
     timestamp: datetime | None = None
 
 
 @dataclass
 class Parsed:
-    """What was good, as it goes to the spool, and what was not, by place in the request."""
+    """What was good, and what was not, by place in the request."""
 
-    entries: list[Entry] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
 
     def reject(self, index: int, error: str) -> None:
@@ -84,39 +84,49 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def parse_predictions(body: bytes, *, lines: bool, now: datetime, limits: Limits) -> Parsed:
     """One prediction, an array of them, or one per line. Raises BodyError when nothing can be read."""
+    quick = parse_plain_lines(body, now, limits) if lines else None
+    if quick is not None:
+        return Parsed(quick)
 
-    def settle(item: bytes | msgspec.Raw) -> Prediction | str:
+    def settle(item: bytes | msgspec.Raw) -> list[Prediction] | str:
         record = _prediction(_lenient(item, _decode_prediction, PredictionIn), now)
-        return check_prediction(record) or record
+        return check_prediction(record) or [record]
 
-    return _parse(_items(body, lines=lines, limits=limits), settle, limits)
+    return parse_items(body, settle, lines=lines, limits=limits)
 
 
-def parse_labels(body: bytes, *, lines: bool, now: datetime, limits: Limits) -> Parsed:
-    """One label, an array of them, or one per line. Raises BodyError when nothing can be read."""
+def parse_labels(
+    body: bytes, *, lines: bool, now: datetime, limits: Limits, also: Callable[[Label], str | None]
+) -> Parsed:
+    """One label, an array of them, or one per line; `also` may refuse one. Raises BodyError when nothing can be read."""
 
-    def settle(item: bytes | msgspec.Raw) -> Label | str:
+    def settle(item: bytes | msgspec.Raw) -> list[Label] | str:
         record = _label(_lenient(item, _decode_label, LabelIn), now)
-        return check_label(record) or record
+        return check_label(record) or also(record) or [record]
 
-    return _parse(_items(body, lines=lines, limits=limits), settle, limits)
+    return parse_items(body, settle, lines=lines, limits=limits)
 
 
-def _parse(
-    items: Iterator[bytes | msgspec.Raw],
-    settle: Callable[[bytes | msgspec.Raw], Prediction | Label | str],
+def parse_items(
+    body: bytes,
+    settle: Callable[[bytes | msgspec.Raw], Sequence[Prediction] | Sequence[Label] | str],
+    *,
+    lines: bool,
     limits: Limits,
 ) -> Parsed:
+    """The items of a body, each judged alone: `settle` gives its records, or says what is wrong. Raises BodyError."""
     parsed = Parsed()
-    for index, item in enumerate(items):
+    for index, item in enumerate(_items(body, lines=lines, limits=limits)):
         if index >= limits.records:
             raise BodyError(413, f"more than {limits.records} records in one request: send them in parts")
         try:
-            record = settle(item)
-            if isinstance(record, str):
-                parsed.reject(index, record)
-            else:
-                parsed.entries.append(encode_record(record))
+            found = settle(item)
+            if isinstance(found, str):
+                parsed.reject(index, found)
+                continue
+            for record in found:
+                encode_record(record)  # what cannot be kept is this record's mistake alone
+            parsed.records += found
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             parsed.reject(index, _sentence(error))
         except (RecursionError, ValueError) as error:

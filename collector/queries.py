@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from remora import tables
-from remora.database import insert_new, insert_rows, select_keys, upsert
-from remora.records import Label, Prediction
+from remora.bulk import insert_block, insert_rows, select_keys, update_keys
+from remora.database import insert_new, upsert
+from remora.records import CollectorReport, Label, PersonalField, Prediction
 
 __all__ = [
     "KEY",
     "claim_batch",
     "correct_labels",
     "insert_labels",
+    "insert_personal_fields",
     "insert_predictions",
+    "insert_segments",
     "insert_summaries",
     "joinable",
     "mark_joined",
+    "note_collectors",
     "note_repeated",
     "predictions_of",
+    "repeated_of",
     "seen",
+    "segments_known",
     "stored_labels",
     "waiting",
     "waiting_joinable",
 ]
 
 KEY = ("model", "id")
+_SILENT = timedelta(days=30)
 
 _p, _l = tables.predictions, tables.labels
-_ROW = (_p.c.timestamp, _p.c.version, _p.c.features, _p.c.tags, _p.c.prediction, _p.c.scores, _p.c.status)
+_ROW = (
+    _p.c.timestamp, _p.c.version, _p.c.features, _p.c.tags, _p.c.prediction, _p.c.scores, _p.c.status, _p.c.sample,
+)  # fmt: skip
+_json = msgspec.json.Encoder().encode
 
 
 def claim_batch(connection: sa.Connection, row: dict[str, Any]) -> bool:
     """Take the batch's id; False when it was committed before (a concurrent writer is waited for)."""
     return bool(insert_new(connection, tables.batches, [row], ["id"]))
+
+
+def repeated_of(connection: sa.Connection, batch_id: str) -> int:
+    """What `note_repeated` wrote down of a batch."""
+    batches = tables.batches
+    return int(connection.execute(sa.select(batches.c.repeated).where(batches.c.id == batch_id)).scalar_one())
 
 
 def note_repeated(connection: sa.Connection, batch_id: str, repeated: int) -> None:
@@ -47,18 +64,37 @@ def note_repeated(connection: sa.Connection, batch_id: str, repeated: int) -> No
 
 
 def insert_predictions(
-    connection: sa.Connection, rows: Iterable[Prediction], batch_id: str
-) -> set[tuple[str, str]]:
-    """Insert predictions whose (model, id) is new and return these keys."""
-    values = [
-        {
-            "id": row.id, "model": row.model, "version": row.version, "timestamp": row.timestamp,
-            "latency_ms": row.latency_ms, "status": row.status, "features": row.features,
-            "prediction": row.prediction, "scores": row.scores, "tags": row.tags, "batch_id": batch_id,
-        }
-        for row in rows
-    ]  # fmt: skip
-    return {(str(model), str(key)) for model, key in insert_new(connection, _p, values, KEY)}
+    connection: sa.Connection, rows: Mapping[tuple[str, str], Prediction], batch_id: str
+) -> list[Prediction]:
+    """Insert predictions whose key (model, id) is new and return these."""
+    ordered = [rows[key] for key in sorted(rows)]
+    inserted = insert_block(connection, _p, _columns(ordered, batch_id), KEY) if ordered else 0
+    if inserted == len(ordered):
+        return ordered
+    # the batch's id is claimed: what carries it was inserted just now
+    ours = sa.select(_p.c.model, _p.c.id).where(_p.c.batch_id == batch_id)
+    return [rows[row.model, row.id] for row in select_keys(connection, ours, KEY, list(rows))]
+
+
+def _columns(rows: Sequence[Prediction], batch_id: str) -> dict[str, Sequence[Any]]:
+    return {
+        "id": [row.id for row in rows],
+        "model": [row.model for row in rows],
+        "version": [row.version for row in rows],
+        "timestamp": [row.timestamp for row in rows],
+        "latency_ms": [row.latency_ms for row in rows],
+        "status": [row.status for row in rows],
+        "features": [_json(row.features) for row in rows],
+        "prediction": [_json_or_null(row.prediction) for row in rows],
+        "scores": [_json_or_null(row.scores) for row in rows],
+        "tags": [_json(row.tags) if row.tags else b"{}" for row in rows],
+        "batch_id": [batch_id] * len(rows),
+        "sample": [row.sample for row in rows],
+    }
+
+
+def _json_or_null(value: object) -> bytes | None:
+    return None if value is None else _json(value)
 
 
 def insert_labels(connection: sa.Connection, rows: Iterable[Label], batch_id: str) -> set[tuple[str, str]]:
@@ -128,17 +164,14 @@ def predictions_of(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -
 
 def mark_joined(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> None:
     """Note that these labels are counted."""
-    if keys:
-        statement = (
-            sa.update(_l)
-            .where(_l.c.model == sa.bindparam("key_model"), _l.c.id == sa.bindparam("key_id"))
-            .values(joined=True)
-        )
-        connection.execute(statement, [{"key_model": model, "key_id": key} for model, key in keys])
+    update_keys(connection, _l, {"joined": True}, KEY, keys)
 
 
-def seen(connection: sa.Connection, spans: Mapping[tuple[str, str], tuple[datetime, datetime]]) -> None:
-    """Widen the times at which models and versions were seen.
+def seen(
+    connection: sa.Connection, spans: Mapping[tuple[str, str], tuple[datetime, datetime]],
+    lost: Iterable[tuple[str, datetime]] = (),
+) -> None:  # fmt: skip
+    """Widen the times at which models and versions were seen, and models of which something was `lost`.
 
     The row of a model stays locked until the end of the transaction, also where nothing changes: so the summaries
     of one model become visible in the order of their `seq`, and a reader that remembers the highest misses none.
@@ -147,6 +180,9 @@ def seen(connection: sa.Connection, spans: Mapping[tuple[str, str], tuple[dateti
     for (model, _), (first, last) in spans.items():
         known = models.get(model, (first, last))
         models[model] = min(known[0], first), max(known[1], last)
+    for model, at in lost:
+        known = models.get(model, (at, at))
+        models[model] = min(known[0], at), max(known[1], at)
     for name, span in sorted(models.items()):
         _widen(connection, tables.models, {"name": name}, span)
     for (model, version), span in sorted(spans.items()):
@@ -166,6 +202,47 @@ def _widen(
             "last_seen": sa.case((table.c.last_seen < last, last), else_=table.c.last_seen),
         },
     )
+
+
+def insert_personal_fields(connection: sa.Connection, fields: Sequence[PersonalField], now: datetime) -> None:
+    """Note features that look personal; what is known already stays as it is."""
+    rows = [
+        {
+            "model": one.model,
+            "feature": one.feature,
+            "looks_like": one.looks_like,
+            "first_seen": one.at or now,
+        }
+        for one in fields
+    ]
+    insert_new(connection, tables.personal_fields, rows, ["model", "feature"])
+
+
+def note_collectors(connection: sa.Connection, reports: Sequence[CollectorReport], now: datetime) -> None:
+    """The newest report of each collector; those of whom nothing was heard for `_SILENT` are forgotten."""
+    c = tables.collectors
+    for one in reports:
+        row = {
+            "id": one.id, "host": one.host, "model": one.model, "version": one.version,
+            "started_at": one.started_at, "seen_at": now, "counters": one.counters,
+        }  # fmt: skip
+        upsert(connection, c, row)
+    connection.execute(sa.delete(c).where(c.c.seen_at < now - _SILENT))
+
+
+def segments_known(connection: sa.Connection, models: Iterable[str]) -> dict[str, set[str]]:
+    """The segments that are watched apart, by model."""
+    table = tables.segments
+    found: dict[str, set[str]] = {model: set() for model in models}
+    query = sa.select(table.c.model, table.c.segment).where(table.c.model.in_(sorted(found)))
+    for model, segment in connection.execute(query):
+        found[model].add(segment)
+    return found
+
+
+def insert_segments(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Watch these segments apart from now on."""
+    insert_new(connection, tables.segments, rows, ["model", "segment"])
 
 
 def insert_summaries(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -19,25 +19,27 @@ import msgspec
 import uvicorn
 
 from collector.app import ForwarderCounters, sidecar_app
-from collector.capture import Capture
-from collector.delivery import Delivery
-from collector.formats import Mapping
+from collector.delivery import Delivery, Pace
 from collector.handover import Options, Report, command, environment, read_options
 from collector.ingest import Ingest
-from collector.listening import public_socket
+from collector.privacy import Gate, Keeper
+from collector.reporting import Reporter
 from collector.ring import Ring
 from collector.ring_reader import RingReader
+from collector.runtime import tune
 from collector.sinks import DatabaseSink, HttpSink, Sink
 from collector.spool import Spool
 from collector.store import shapes_of
+from collector.trust import tls_of, trusting
 from remora.config import Config, load
-from remora.config.models import Capture as CaptureSettings
 from remora.database import connect
 from remora.errors import UserError
+from remora.listening import listen, server_settings
 from remora.security import Guard
+from remora.settings import parse_api_address
 from remora.telemetry import REGISTRY, configure_logging, get_logger
 
-__all__ = ["Options", "Recorder", "capture_of", "command", "environment", "main"]
+__all__ = ["Options", "Recorder", "command", "environment", "main"]
 
 log = get_logger("recorder")
 
@@ -51,24 +53,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def capture_of(model: str, version: str, settings: CaptureSettings) -> Capture:
-    """How a model's traffic is read, from `models.<name>.capture`."""
-    mapping = Mapping(
-        rows=settings.rows,
-        features=settings.features,
-        answers=settings.answers,
-        prediction=settings.prediction,
-        scores=settings.scores,
-        version=settings.version,
-    )
-    return Capture(model, version, mapping, settings.trust_timestamp)
-
-
 def _sink(options: Options, config: Config) -> Sink:
     if options.database is not None:
         return DatabaseSink(connect(options.database), shapes_of(config), utc_now)
     if options.forward is not None:
-        return HttpSink(options.forward, options.forward_token)
+        return HttpSink(options.forward, options.forward_token, verify=trusting(options))
     raise UserError("give either --database URL or --forward URL: where shall the records go?")
 
 
@@ -85,27 +74,39 @@ class Recorder:
         self._sink = _sink(options, config)
         self._spool = Spool(Path(options.spool), options.spool_bytes, on_death=_end)
         self._ring = Ring.attach(Path(options.spool))
-        settings = config.model(options.model).capture
-        self._reader = RingReader(
-            self._ring, self._spool, capture_of(options.model, options.version, settings)
+        gate = Gate(config, options.hash_key)
+        self.ingest = Ingest(
+            self._spool,
+            utc_now,
+            gate,
+            model=options.model,
+            ring=lambda: (self._reader.pending, self._ring.counters()),
         )
-        self.ingest = Ingest(self._spool, utc_now, ring_pending=lambda: self._reader.pending)
+        capture = self.ingest.captures.of(options.model, options.version)
+        self._reader = RingReader(self._ring, self._spool, capture, gate)
         self._delivery = Delivery(
             self._spool,
             self._sink,
             source=f"{options.model}@{socket.gethostname()}",
-            rows=config.delivery.batch_rows,
-            interval=config.delivery.interval.total_seconds(),
-        )
+            pace=Pace.of(config.delivery),
+            prepare=Keeper(config, shapes_of(config), options.hash_key).prepare,
+            reporter=Reporter(
+                self._spool, self.ingest.numbers, utc_now,
+                model=options.model, ring=self._ring.id.hex(), others=self.ingest.reports,
+            ),
+        )  # fmt: skip
         REGISTRY.register(ForwarderCounters(self._ring.counters))
 
     def start(self) -> None:
         """Begin to read and to deliver."""
+        tune()
         self._reader.start()
+        self.ingest.events.start()
         self._delivery.start()
 
     def stop(self) -> None:
         """Empty the ring into the spool, and the spool as far as the time allows; the rest waits for the next start."""
+        self.ingest.events.stop()
         emptied = self._reader.drain(_RING_SECONDS)
         delivered = self._delivery.drain(self.options.drain_seconds)
         log.info(
@@ -134,19 +135,17 @@ def _sockets(options: Options) -> list[socket.socket]:
         path.chmod(0o600)
         local.listen(128)  # from here on callers wait for the server instead of being turned away
         sockets.append(local)
-    if options.api_host:
-        sockets.append(public_socket(options.api_host, options.api_port))
+    if options.api:
+        sockets.append(listen(parse_api_address(options.api, "--api", options.api_mode), "--api"))
     return sockets
 
 
 async def _serve(recorder: Recorder, sockets: list[socket.socket]) -> None:
     """Answer until a signal comes or the forwarder is gone."""
     app = sidecar_app(recorder.ingest, Guard(recorder.options.token, None))
-    settings = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=512,
-        timeout_graceful_shutdown=3,
-    )  # fmt: skip
-    server = _Server(settings)
+    server = _Server(
+        server_settings(app, tls_of(recorder.options), lifespan="off", timeout_graceful_shutdown=3)
+    )
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
@@ -155,7 +154,7 @@ async def _serve(recorder: Recorder, sockets: list[socket.socket]) -> None:
     loop.add_signal_handler(signal.SIGTERM, leave)
     watch = asyncio.create_task(_watch(recorder.options.parent, server))
     public = next((s.getsockname() for s in sockets if s.family != socket.AF_UNIX), None)
-    _report(Report(ready=True, api=f"{public[0]}:{public[1]}" if public else ""))
+    _report(Report(ready=True, api=f"{public[0]}:{public[1]}" if public else recorder.options.api))
     await server.serve(sockets)
     watch.cancel()
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
 
 import msgspec
 
 from collector import metrics
-from collector.capture import Capture, status_of
+from collector.capture import Capture
 from collector.errors import SpoolError
 from collector.exchange import Exchange, decode
+from collector.observed import Observed, observe
+from collector.privacy import Gate
 from collector.ring import Ring
 from collector.spool import Spool, encode_record
 from collector.spool_file import Entry
+from collector.spool_records import personal_entries
 from remora.telemetry import get_logger
 
 __all__ = ["RingReader"]
@@ -30,10 +32,11 @@ _RETRY_SECONDS = 0.5
 class RingReader:
     """Goes on where the spool says that the last reader of this ring stopped."""
 
-    def __init__(self, ring: Ring, spool: Spool, capture: Capture) -> None:
+    def __init__(self, ring: Ring, spool: Spool, capture: Capture, gate: Gate) -> None:
         self._ring = ring
         self._spool = spool
         self._capture = capture
+        self._gate = gate
         known = spool.ring
         if known is not None and known[0] == ring.id:
             self._position, self._read = known[1], known[2]
@@ -71,6 +74,7 @@ class RingReader:
                 break
         if not count:
             return False
+        entries += personal_entries(self._gate.found())
         read = self._read + count
         if position == self._ring.head:  # nothing waits: whatever a damaged record cost is settled here
             read = self._ring.counters()["captured"]
@@ -86,7 +90,9 @@ class RingReader:
             metrics.CAPTURE_UNREADABLE.labels("ring_record").inc()
             return []
         try:
-            entries = [encode_record(row) for row in self._capture.rows(exchange)]
+            entries = [
+                encode_record(row) for row in self._gate.redact(self._capture.rows(self._observed(exchange)))
+            ]
         except Exception:
             metrics.FAULTS.labels("capture").inc()
             log.exception("capture_fault", exchange=exchange.id)
@@ -96,8 +102,10 @@ class RingReader:
         return self._fitting(entries)
 
     def _unread(self, exchange: Exchange, reason: str) -> list[Entry]:
-        started = datetime.fromtimestamp(exchange.started, UTC)
-        return [encode_record(self._capture.unread(exchange, status_of(exchange), started, reason))]
+        return [encode_record(self._capture.unread(self._observed(exchange), reason))]
+
+    def _observed(self, exchange: Exchange) -> Observed:
+        return observe(exchange, trust_timestamp=self._capture.trust_timestamp)
 
     def _fitting(self, entries: list[Entry]) -> list[Entry]:
         """Nothing instead of what even an empty spool could not take: it would stop everything behind it for ever."""

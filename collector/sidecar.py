@@ -18,7 +18,7 @@ from collector.proxy import ProxyOptions, parse_upstream, serve
 from collector.ring import Ring
 from collector.supervisor import Supervisor
 from remora.errors import UserError
-from remora.settings import SidecarSettings
+from remora.settings import SidecarSettings, Trust, UnixAddress
 from remora.telemetry import configure_logging, get_logger
 
 __all__ = ["main", "raise_descriptor_limit", "run"]
@@ -124,10 +124,18 @@ def _proxy_options(settings: SidecarSettings, captured: Captured, api_socket: Pa
         upstream_host=host,
         upstream_port=port,
         api_socket=api_socket,
-        id_header=captured.id_header,
+        ids=tuple(captured.ids),
         capture_paths=tuple(captured.paths) or ("/",),
         capture_limit=captured.max_body,
+        connect_timeout=settings.connect_timeout,
+        response_timeout=settings.response_timeout,
+        add_id_header=captured.answer_id,
     )
+
+
+def _texts(trust: Trust) -> tuple[str | None, str | None, str | None]:
+    ca, cert, key = (str(path) if path else None for path in (trust.ca, trust.cert, trust.key))
+    return ca, cert, key
 
 
 def _recorder_options(settings: SidecarSettings, api_socket: Path | None) -> Options:
@@ -140,9 +148,12 @@ def _recorder_options(settings: SidecarSettings, api_socket: Path | None) -> Opt
         forward=settings.forward,
         config=str(settings.config) if settings.config else None,
         socket=str(api_socket) if api_socket else None,
-        api_host=settings.api.host if settings.api else "",
-        api_port=settings.api.port if settings.api else 0,
+        api=str(settings.api) if settings.api else "",
+        api_mode=f"{settings.api.mode:o}" if isinstance(settings.api, UnixAddress) else "600",
+        tls=(str(settings.tls.cert), str(settings.tls.key)) if settings.tls else None,
+        trust=_texts(settings.trust),
         token=settings.token,
         forward_token=settings.forward_token,
+        hash_key=settings.hash_key,
         parent=os.getpid(),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,12 +12,13 @@ import httpx
 import msgspec
 import sqlalchemy as sa
 
-from collector.errors import RefusedError
+from collector.errors import BusyError, RefusedError
+from collector.spool import Receipt
 from collector.store import Store
 from remora import __version__, schema
 from remora.database import Database
 from remora.errors import SchemaError, UnavailableError
-from remora.records import Batch
+from remora.records import Batch, CollectorReport
 from remora.summaries.profile import Shape
 from remora.telemetry import get_logger
 
@@ -30,8 +32,11 @@ _REFUSALS = {400, 413, 415, 422}
 class Sink(Protocol):
     """Takes batches, each as often as it is sent and with effect once."""
 
-    def write(self, batch: Batch) -> None:
-        """Raises UnavailableError (try again) or RefusedError (never try this again)."""
+    def write(self, batch: Batch) -> Receipt:
+        """What became of its rows and labels. Raises UnavailableError (try again) or RefusedError (never again)."""
+
+    def report(self, reports: Sequence[CollectorReport]) -> None:
+        """Pass on what collectors say about themselves; raises UnavailableError."""
 
     def tidy(self) -> None:
         """What is to be done now and then, between batches; raises UnavailableError."""
@@ -61,58 +66,93 @@ class DatabaseSink:
             ) from error  # someone will migrate it; until then the spool keeps
         self._prepared = True
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> Receipt:
         self._prepare()
         try:
-            self.store.write(batch, self._clock())
+            written = self.store.write(batch, self._clock())
         except sa.exc.DBAPIError as error:
             code = getattr(error.orig, "sqlstate", None)
             if code is None:
                 raise
             # said by the server, as for a missing privilege: not the records' fault, and a person can mend it
             raise UnavailableError(f"the database refuses: {type(error.orig).__name__} {code}") from error
+        return Receipt(written=written.changed, repeated=written.repeated, known=written.known)
+
+    def report(self, reports: Sequence[CollectorReport]) -> None:
+        self._prepare()
+        self.store.report(reports, self._clock())
 
     def tidy(self) -> None:
         self._prepare()
-        self.store.join_waiting()
+        self.store.join_waiting(self._clock())
 
     def close(self) -> None:
         self.store.database.dispose()
 
 
 class HttpSink:
-    """Sends to `POST {url}/v1/batches` as gzipped msgpack; the batch's id makes a repetition harmless."""
+    """Sends to `POST {url}/v1/batches` as gzipped msgpack; the batch's id makes a repetition harmless.
 
-    def __init__(self, url: str, token: str | None, transport: httpx.BaseTransport | None = None) -> None:
+    `verify` holds the authorities that may have signed the other's certificate, where the system's are not the ones.
+    """
+
+    def __init__(
+        self, url: str, token: str | None, transport: httpx.BaseTransport | None = None, *,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:  # fmt: skip
         headers = {
-            "content-type": "application/msgpack",
             "content-encoding": "gzip",
             "user-agent": f"remora/{__version__}",
         }
         if token:
             headers["authorization"] = f"Bearer {token}"
-        self._url = f"{url.rstrip('/')}/v1/batches"
+        self._url = url.rstrip("/")
         self._client = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(30.0, connect=5.0),
             transport=transport,
+            verify=verify,
             follow_redirects=False,
             trust_env=False,
         )
 
-    def write(self, batch: Batch) -> None:
-        body = gzip.compress(msgspec.msgpack.encode(batch), compresslevel=1)
-        try:
-            answer = self._client.post(self._url, content=body)
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"collector {self._url}: {type(error).__name__}") from error
+    def write(self, batch: Batch) -> Receipt:
+        answer = self._post("batches", msgspec.msgpack.encode(batch), "application/msgpack")
         if answer.status_code in _REFUSALS:
             raise RefusedError(f"the collector refused the batch with status {answer.status_code}")
-        if not answer.is_success:
-            raise UnavailableError(f"collector {self._url} answered {answer.status_code}")
+        _check(answer)
+        rows = len(batch.predictions) + len(batch.labels)
+        return Receipt(written=rows, known=b'"new":false' in answer.content)
+
+    def report(self, reports: Sequence[CollectorReport]) -> None:
+        """An older collector that does not know of reports is left alone."""
+        answer = self._post("collectors", msgspec.json.encode(reports), "application/json")
+        if answer.status_code not in _REFUSALS | {404, 405}:
+            _check(answer)
+
+    def _post(self, what: str, body: bytes, kind: str) -> httpx.Response:
+        url = f"{self._url}/v1/{what}"
+        packed = gzip.compress(body, compresslevel=1)
+        try:
+            return self._client.post(url, content=packed, headers={"content-type": kind})
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                f"collector {url}: {type(error).__name__}: {error}".rstrip(": ")
+            ) from error
 
     def tidy(self) -> None:
         """Nothing to do here: the other collector joins its labels itself."""
 
     def close(self) -> None:
         self._client.close()
+
+
+def _check(answer: httpx.Response) -> None:
+    """Raises UnavailableError for an answer that does not say that it is done."""
+    if answer.is_success:
+        return
+    said = f"collector {answer.url} answered {answer.status_code}"
+    seconds = answer.headers.get("retry-after", "")
+    if seconds.isascii() and seconds.isdigit():
+        raise BusyError(said, float(seconds[:9]))
+    raise UnavailableError(said)

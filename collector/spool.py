@@ -10,58 +10,49 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from collector import metrics
 from collector.errors import SpoolError, SpoolFullError
-from collector.spool_file import Entry, Sealed, SpoolFile, open_file
+from collector.spool_file import Aside, Entry, Sealed, SpoolFile, open_file
 from collector.spool_lock import lock_folder
+from collector.spool_records import encode_record, encode_records
+from collector.spool_records import to_batch as batch_of
 from remora.errors import UserError
-from remora.records import Batch, Label, Prediction
+from remora.records import Batch
 from remora.telemetry import get_logger
 
-__all__ = ["Spool", "encode_record", "to_batch"]
+__all__ = ["Receipt", "Spool", "encode_record", "encode_records", "to_batch"]
 
 log = get_logger("spool")
 
-PREDICTION: Final = 1
-LABEL: Final = 2
 _SEALED_BYTES: Final = 8 * 1024 * 1024  # what another collector takes in one request
 _CLOSED: Final = "the spool is closed"
 _GROUP: Final = 256  # writes in one transaction at most
-
-_encoder = msgspec.msgpack.Encoder()
-_read_prediction = msgspec.msgpack.Decoder(Prediction).decode
-_read_label = msgspec.msgpack.Decoder(Label).decode
-
-
-def encode_record(record: Prediction | Label) -> Entry:
-    """A record as it lies in the spool. Raises ValueError for text or numbers that no JSON can carry."""
-    try:
-        return Entry(PREDICTION if isinstance(record, Prediction) else LABEL, _encoder.encode(record))
-    except UnicodeEncodeError:
-        raise ValueError("holds text that is not valid Unicode") from None
-    except OverflowError:
-        raise ValueError("holds an integer beyond 64 bits") from None
-    except (RecursionError, TypeError):
-        raise ValueError("holds a value that is neither text, number, true, false nor null") from None
+_SHOWN: Final = 20  # batches that were set aside
 
 
 def to_batch(sealed: Sealed, source: str) -> Batch:
-    """The records of a sealed batch."""
-    predictions: list[Prediction] = []
-    labels: list[Label] = []
-    for entry in sealed.entries:
-        if entry.kind == PREDICTION:
-            predictions.append(_read_prediction(entry.data))
-        else:
-            labels.append(_read_label(entry.data))
-    return Batch(id=sealed.id, source=source, predictions=predictions, labels=labels)
+    """The records of a sealed batch. Raises msgspec.MsgspecError where they cannot be read."""
+    return batch_of(sealed.id, sealed.entries, source)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a delivered batch: records written, records that were there already, rows that only count.
+
+    Of a batch that was `known` already they say what became of it then.
+    """
+
+    written: int = 0
+    repeated: int = 0
+    unkept: int = 0
+    known: bool = False
 
 
 class _Write:
@@ -77,6 +68,7 @@ class Spool:
 
     The folder is locked: a second process waits until the first has let go, or raises UserError after `wait` seconds.
     `on_death` is called when the writing thread ends by a fault: from then on every write is refused.
+    `clock` gives seconds since 1970.
     """
 
     def __init__(
@@ -86,34 +78,45 @@ class Spool:
         *,
         wait: float = 60.0,
         on_death: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self.limit = limit
+        self._clock = clock
         self._lock = lock_folder(path, wait)
         try:
             self._file = open_file(path / "spool.db")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UserError) as error:
             os.close(self._lock)
             raise UserError(f"the spool {path} cannot be opened: {error}") from None
         self.id = self._file.id
         self._counts = self._file.counters()
         self._ring = self._file.ring()
+        self._oldest = self._file.oldest()
+        self._aside = self._file.aside(_SHOWN)
+        self.lost = self._file.lost()
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._gate = threading.Lock()  # nothing is queued after the thread's last look
         self._ended = ""
         self._on_death = on_death or (lambda: None)
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
+        metrics.SPOOL_AGE.set_function(self.age)
         self._show()
 
     # --- what anybody may ask ------------------------------------------------------------------------------------------
 
     def counters(self) -> dict[str, int]:
-        """Records since the spool was made: accepted = delivered + set_aside + pending; and bytes that wait."""
+        """Records since the spool was made, by what became of them (see `collector.balance`); and bytes that wait."""
         counts = dict(self._counts)
-        counts["pending"] = counts["accepted"] - counts["delivered"] - counts["set_aside"]
+        counts["pending"] = counts["accepted"] - counts["delivered"] - counts["set_aside"] - counts["expired"]
         return counts
+
+    def age(self) -> float:
+        """Seconds that the oldest record waits; 0 when none does."""
+        oldest = self._oldest
+        return 0.0 if oldest is None else max(0.0, self._clock() - oldest)
 
     @property
     def pending(self) -> int:
@@ -124,9 +127,9 @@ class Spool:
         """Ring id, position and exchanges read that were committed last."""
         return self._ring
 
-    def set_aside_reasons(self) -> list[tuple[str, str]]:
-        """Batch id and reason of everything that was set aside."""
-        return self._do(lambda file, _: file.reasons()).result()  # type: ignore[no-any-return]
+    def aside(self) -> list[Aside]:
+        """The newest batches that were set aside, a few."""
+        return list(self._aside)
 
     # --- writing -------------------------------------------------------------------------------------------------------
 
@@ -142,51 +145,79 @@ class Spool:
         `ring` is remembered in the same transaction. Fails with SpoolFullError or SpoolError, and then nothing
         of this call is kept.
         """
-        size = sum(entry.size for entry in entries)
 
         def action(file: SpoolFile, counts: dict[str, int]) -> bool:
             if batch is not None and not file.receive(batch):
                 return False
-            if entries and counts["bytes"] + size > self.limit:
-                raise SpoolFullError(f"the spool holds {self.limit} bytes, as many as it may")
-            file.insert(entries)
-            counts["accepted"] += len(entries)
-            counts["bytes"] += size
+            self.write(file, counts, entries)
             if ring is not None:
                 file.set_meta(ring_id=ring[0], ring_position=ring[1], ring_read=ring[2])
             return True
 
-        return self._do(action)
+        return self.transact(action)
+
+    def write(self, file: SpoolFile, counts: dict[str, int], entries: Sequence[Entry]) -> None:
+        """Take records inside of `transact`. Raises SpoolFullError."""
+        self.take_room(counts, sum(entry.size for entry in entries))
+        file.insert(entries, self._clock())
+        counts["accepted"] += sum(entry.count for entry in entries)
+
+    def take_room(self, counts: dict[str, int], size: int) -> None:
+        """Count bytes that wait. Raises SpoolFullError."""
+        if size and counts["bytes"] + size > self.limit:
+            raise SpoolFullError(f"the spool holds {self.limit} bytes, as many as it may")
+        counts["bytes"] += size
 
     def seal(self, rows: int) -> Sealed | None:
         """The next batch to deliver: the one sealed before, or at most `rows` new entries; None when nothing waits."""
-        return self._do(lambda file, _: file.first_sealed() or file.seal(rows, _SEALED_BYTES)).result()  # type: ignore[no-any-return]
+        return self.transact(lambda file, _: file.first_sealed() or file.seal(rows, _SEALED_BYTES)).result()  # type: ignore[no-any-return]
 
     def split(self, batch: Sealed) -> None:
         """Deliver the two halves of a refused batch apart."""
-        self._do(lambda file, _: file.split(batch)).result()
+        self.transact(lambda file, _: file.split(batch)).result()
 
-    def remove(self, batch: Sealed) -> None:
-        """The batch is delivered."""
+    def remove(self, batch: Sealed, receipt: Receipt) -> None:
+        """The batch, the oldest one, is delivered."""
 
         def action(file: SpoolFile, counts: dict[str, int]) -> None:
-            file.remove(batch)
-            counts["delivered"] += len(batch.entries)
-            counts["bytes"] -= batch.size
+            records, size = file.settle(batch.end)
+            counts["delivered"] += records
+            counts["bytes"] -= size
+            for name in ("written", "repeated", "unkept"):
+                counts[name] += getattr(receipt, name)
 
-        self._do(action).result()
+        self.transact(action).result()
 
     def set_aside(self, batch: Sealed, reason: str) -> None:
-        """Nobody will ever take this batch: keep it apart, with the reason."""
+        """Nobody will ever take this batch, the oldest one: keep it apart, with the reason."""
 
-        def action(file: SpoolFile, counts: dict[str, int]) -> None:
-            file.set_aside(batch, reason, self.limit // 16)
-            counts["set_aside"] += len(batch.entries)
-            counts["bytes"] -= batch.size
+        def action(file: SpoolFile, counts: dict[str, int]) -> list[Aside]:
+            file.set_aside(batch, reason, self._clock(), self.limit // 16)
+            records, size = file.settle(batch.end)
+            counts["set_aside"] += records
+            counts["bytes"] -= size
+            return file.aside(_SHOWN)
 
-        self._do(action).result()
+        self._aside = self.transact(action).result()
 
-    def _do(self, action: Callable[[SpoolFile, dict[str, int]], Any]) -> Future[Any]:
+    def expire(self, seconds: float) -> int:
+        """Drop what has waited longer; how many records that were."""
+        if self.age() <= seconds:
+            return 0
+
+        def action(file: SpoolFile, counts: dict[str, int]) -> int:
+            records, size = file.settle(file.expired(self._clock() - seconds))
+            counts["expired"] += records
+            counts["bytes"] -= size
+            return records
+
+        return int(self.transact(action).result())
+
+    def transact(self, action: Callable[[SpoolFile, dict[str, int]], Any]) -> Future[Any]:
+        """Do something in the next transaction, which may be done anew after a failure; the future is its result.
+
+        `action` is given the file and the counters, and may change both; a SpoolError that it raises undoes it alone.
+        """
         write = _Write(action)
         with self._gate:
             if self._ended:
@@ -248,7 +279,7 @@ class Spool:
             changed = {key: value for key, value in counts.items() if value != self._counts[key]}
             if changed:
                 self._file.set_meta(**changed)
-            ring = self._file.ring()
+            ring, oldest = self._file.ring(), self._file.oldest()
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             _rollback(connection)
@@ -256,7 +287,7 @@ class Spool:
                 metrics.SPOOL_REFUSED.inc()
                 writes[0].future.set_exception(_problem(error))
             return False
-        self._counts, self._ring = counts, ring
+        self._counts, self._ring, self._oldest = counts, ring, oldest
         self._show()
         for write, result in zip(writes, results, strict=True):
             if isinstance(result, SpoolError):

@@ -18,12 +18,14 @@ import msgspec
 import sqlalchemy as sa
 
 from collector import metrics, queries
+from collector.batches import check_profiled
 from collector.errors import RefusedError
+from collector.segments import placing
 from remora.config import Config
 from remora.database import Database
-from remora.records import Batch, Label, Prediction
+from remora.records import Batch, CollectorReport, Label, Prediction, Profiled
 from remora.summaries import PerformanceSummary, Summary, encode
-from remora.summaries.profile import PERFORMANCE, Key, Shape, minute_of, profile, segments_of
+from remora.summaries.profile import LOST, PERFORMANCE, Key, Shape, minute_of, profile, segments_of
 
 __all__ = ["Store", "Written", "shapes_of"]
 
@@ -34,7 +36,7 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Written:
-    """What a batch changed; `known` is True when its id was there and nothing was done."""
+    """What a batch changed; where its id was there already (`known`) nothing was done, and it says what was done then."""
 
     known: bool = False
     predictions: int = 0
@@ -42,6 +44,7 @@ class Written:
     repeated: int = 0
     corrected: int = 0
     joined: int = 0
+    changed: int = 0  # records that made a difference: new rows, new and corrected labels
 
 
 @dataclass
@@ -53,22 +56,32 @@ class _Deltas:
     )
     spans: dict[_Key, tuple[datetime, datetime]] = field(default_factory=dict)
 
-    def add(self, model: str, row: Any, label: object, shape: Shape, weight: int) -> None:
-        """Count one label; a request that failed has no answer to judge."""
+    def add(self, model: str, row: Any, label: object, shape: Shape, sign: int) -> None:
+        """Count one label, or take it back (-1); a request that failed has no answer to judge.
+
+        A row that was kept with probability `sample` speaks for 1 / sample of its kind.
+        """
         if row.status >= 400:
             return
         minute = minute_of(row.timestamp)
+        weight = sign if row.sample == 1 else sign / row.sample
         _widen(self.spans, (model, row.version), row.timestamp)
         for segment in ("", *segments_of(row.features, row.tags, shape)):
             self.sums[model, row.version, segment, minute].add_row(
-                label, row.prediction, row.scores, kind=shape.kind, positive=shape.positive, weight=weight
+                label,
+                row.prediction,
+                row.scores,
+                kind=shape.kind,
+                positive=shape.positive,
+                weight=weight,
+                top=shape.top,
             )
 
 
 def shapes_of(config: Config) -> dict[str, Shape]:
     """What the summaries must know of the configured models."""
     return {
-        name: Shape(model.kind, model.positive, tuple(model.segments), dict(model.features))
+        name: Shape(model.kind, model.positive, tuple(model.segments), dict(model.features), model.top)
         for name, model in config.models.items()
     }
 
@@ -88,6 +101,9 @@ class Store:
 
         Raises UnavailableError when the database does not answer and RefusedError when it refuses the data.
         """
+        for each in batch.profiles:
+            if problem := check_profiled(each):
+                raise RefusedError(problem)
         try:
             self._sweep_at = 0.0
             with self.database.write() as connection:
@@ -105,29 +121,32 @@ class Store:
     def _write(self, connection: sa.Connection, batch: Batch, now: datetime) -> Written:
         row = {
             "id": batch.id, "source": batch.source, "predictions": len(batch.predictions),
-            "labels": len(batch.labels), "repeated": 0, "committed_at": now,
+            "labels": len(batch.labels), "repeated": 0, "unkept": batch.unkept, "committed_at": now,
         }  # fmt: skip
         if not queries.claim_batch(connection, row):
-            return Written(known=True)
+            repeated = queries.repeated_of(connection, batch.id)
+            records = len(batch.predictions) + len(batch.labels)
+            return Written(known=True, repeated=repeated, changed=records - repeated)
         accepted = self._predictions(connection, batch)
         deltas = _Deltas()
         labels, repeated, corrected = self._labels(connection, batch, deltas)
         joined = self._join(connection, [*labels, *self._awaited(connection, accepted)], deltas)
-        self._summarise(connection, batch.id, accepted, deltas)
+        queries.insert_personal_fields(connection, batch.personal, now)
+        self._summarise(connection, batch, accepted, deltas, now)
+        changed = len(accepted) + len(batch.labels) - repeated
         repeated += len(batch.predictions) - len(accepted)
         if repeated:
             queries.note_repeated(connection, batch.id, repeated)
         return Written(
             predictions=len(accepted), labels=len(batch.labels), repeated=repeated, corrected=corrected,
-            joined=joined,
+            joined=joined, changed=changed,
         )  # fmt: skip
 
     def _predictions(self, connection: sa.Connection, batch: Batch) -> list[Prediction]:
         first: dict[_Key, Prediction] = {}
         for row in batch.predictions:
             first.setdefault((row.model, row.id), row)
-        new = queries.insert_predictions(connection, first.values(), batch.id)
-        return [row for key, row in first.items() if key in new]
+        return queries.insert_predictions(connection, first, batch.id)
 
     def _labels(
         self, connection: sa.Connection, batch: Batch, deltas: _Deltas
@@ -177,29 +196,42 @@ class Store:
         return len(rows)
 
     def _summarise(
-        self, connection: sa.Connection, batch_id: str, accepted: Sequence[Prediction], deltas: _Deltas
-    ) -> None:
+        self, connection: sa.Connection, batch: Batch, accepted: Sequence[Prediction], deltas: _Deltas,
+        now: datetime,
+    ) -> None:  # fmt: skip
+        """Append the summaries of what was written, and those that came with the batch, as they are."""
         spans = dict(deltas.spans)
+        instants: dict[_Key, list[datetime]] = defaultdict(list)
         for row in accepted:
-            _widen(spans, (row.model, row.version), row.timestamp)
-        summaries: dict[Key, Summary] = profile(accepted, self.shapes)
+            instants[row.model, row.version].append(row.timestamp)
+        for key, found_at in instants.items():
+            _widen(spans, key, min(found_at))
+            _widen(spans, key, max(found_at))
+        for each in batch.profiles:
+            if each.column != LOST:  # of what was lost nobody knows the version
+                _widen(spans, (each.model, each.version), each.start)
+        found: dict[Key, Summary] = profile(accepted, self.shapes)
         for (model, version, segment, minute), sums in deltas.sums.items():
-            summaries[Key(model, version, segment, minute, PERFORMANCE, sums.kind)] = sums
+            found[Key(model, version, segment, minute, PERFORMANCE, sums.kind)] = sums
+        segments = {(key.model, key.segment) for key in found}
+        place = placing(connection, segments | {(one.model, one.segment) for one in batch.profiles}, now)
         rows = [
-            {
-                "model": key.model, "version": key.version, "segment": key.segment, "granularity": "minute",
-                "start": key.start, "column_name": key.column, "kind": key.kind, "data": encode(summary),
-                "batch_id": batch_id,
-            }
-            for key, summary in summaries.items()
-        ]  # fmt: skip
-        queries.seen(connection, spans)
+            _summary_row(key, place(key.model, key.segment), encode(summary), batch.id)
+            for key, summary in found.items()
+        ]
+        rows += [
+            _summary_row(each, place(each.model, each.segment), each.data, batch.id)
+            for each in batch.profiles
+        ]
+        queries.seen(
+            connection, spans, [(one.model, one.start) for one in batch.profiles if one.column == LOST]
+        )
         queries.insert_summaries(connection, rows)
 
     def _shape(self, model: str) -> Shape:
         return self.shapes.get(model, _ANY)
 
-    def join_waiting(self) -> int:
+    def join_waiting(self, now: datetime) -> int:
         """Join labels whose prediction was written by a transaction that could not see them; how many there were.
 
         Asks the database only when this store has written since: of two transactions that missed each other, the
@@ -212,14 +244,26 @@ class Store:
             deltas = _Deltas()
             joined = self._count_in(connection, queries.waiting_joinable(connection, _SWEEP), deltas)
             if joined:
-                self._summarise(connection, "join", [], deltas)
+                self._summarise(connection, Batch(id="join", source=""), [], deltas, now)
         metrics.JOINED.inc(joined)
         if joined < _SWEEP:
             self._sweep_at = started + _SWEEP_SECONDS
         return joined
 
+    def report(self, reports: Sequence[CollectorReport], now: datetime) -> None:
+        """Write down what collectors say about themselves; who has been silent for a month is forgotten."""
+        with self.database.write() as connection:
+            queries.note_collectors(connection, reports, now)
+
 
 _ANY = Shape()
+
+
+def _summary_row(key: Key | Profiled, segment: str, data: bytes, batch_id: str) -> dict[str, Any]:
+    return {
+        "model": key.model, "version": key.version, "segment": segment, "granularity": "minute",
+        "start": key.start, "column_name": key.column, "kind": key.kind, "data": data, "batch_id": batch_id,
+    }  # fmt: skip
 
 
 def _widen(spans: dict[_Key, tuple[datetime, datetime]], key: _Key, instant: datetime) -> None:

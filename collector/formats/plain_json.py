@@ -2,75 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import msgspec
-
 from collector.errors import UnreadableError
-from collector.formats.base import Mapping, Message, Row, at
+from collector.formats.answers import is_distribution
+from collector.formats.base import Answered, Asked, Mapping, Message, at
+from collector.formats.documents import is_json, loads
+from collector.formats.rows import features_of
 
-__all__ = ["PlainJson", "loads"]
-
-_decode = msgspec.json.Decoder().decode
-
-
-def loads(body: bytes, reason: str) -> Any:
-    """JSON with NaN and Infinity read as null. Raises UnreadableError with `reason`."""
-    try:
-        return _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return json.loads(body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        raise UnreadableError(reason) from None
+__all__ = ["PlainJson"]
 
 
 class PlainJson:
-    """See `collector.formats.base.Format`."""
+    """See `collector.formats.base.Format`. Takes all JSON: the last to be asked."""
 
     name = "plain_json"
 
     def accepts(self, request: Message) -> bool:
-        """JSON by its content type, or by its first character where the type says nothing."""
-        kind = request.content_type
-        if kind == "application/json" or kind.endswith("+json"):
-            return True
-        return kind in {
-            "",
-            "text/plain",
-            "application/octet-stream",
-            "application/x-www-form-urlencoded",
-        } and (request.body.lstrip()[:1] in {b"{", b"["})
+        """Any JSON."""
+        return is_json(request)
 
-    def read(self, request: Message, answer: Message | None, mapping: Mapping) -> tuple[list[Row], bool, str]:
-        """The rows of a request with their answers."""
-        asked = loads(request.body, "request_not_json")
-        found = asked if mapping.rows is None else at(asked, mapping.rows)
-        if found is None or not isinstance(found, list | dict):
+    def asked(self, request: Message, mapping: Mapping) -> Asked:
+        """A list of rows is numbered, also when it has one row."""
+        top = loads(request.body, "request_not_json")
+        found = top if mapping.rows is None else at(top, mapping.rows)
+        if not isinstance(found, list | dict):
             raise UnreadableError("request_without_rows")
-        many = isinstance(found, list)
-        features = [_features(row, mapping) for row in (found if many else [found])]
-        if answer is None:
-            return [Row(row) for row in features], many, ""
-        try:
-            top = loads(answer.body, "answer_not_json")
-            answers = _answers(top, mapping, len(features))
-        except UnreadableError as error:
-            return [Row(row) for row in features], many, error.reason
+        rows = found if isinstance(found, list) else [found]
+        features = [features_of(at(row, mapping.features), mapping.columns) for row in rows]
+        return Asked(features, isinstance(found, list))
+
+    def answered(self, answer: Message, count: int, mapping: Mapping) -> Answered:
+        """An object, a list, or either under `predictions`."""
+        top = loads(answer.body, "answer_not_json")
         version = at(top, mapping.version) if mapping.version else None
-        rows = [_row(row, item, mapping, version) for row, item in zip(features, answers, strict=True)]
-        return rows, many, ""
-
-
-def _features(row: Any, mapping: Mapping) -> dict[str, Any]:
-    found = at(row, mapping.features)
-    if isinstance(found, dict):
-        return found
-    if isinstance(found, list):  # columns without names
-        return {f"f{index}": value for index, value in enumerate(found)}
-    return {} if found is None else {"value": found}
+        return Answered(_answers(top, mapping, count), version=version)
 
 
 def _answers(top: Any, mapping: Mapping, count: int) -> list[Any]:
@@ -80,10 +46,8 @@ def _answers(top: Any, mapping: Mapping, count: int) -> list[Any]:
         found = found["predictions"]
     if isinstance(found, dict) and count != 1:
         found = _columns(found, mapping, count)
-    answers = found if isinstance(found, list) else [found]
-    if len(answers) != count:
-        raise UnreadableError("answer_of_other_length")
-    return answers
+    vector = isinstance(found, list) and count == 1 and is_distribution(found)
+    return found if isinstance(found, list) and not vector else [found]
 
 
 def _columns(found: dict[str, Any], mapping: Mapping, count: int) -> list[Any]:
@@ -91,17 +55,6 @@ def _columns(found: dict[str, Any], mapping: Mapping, count: int) -> list[Any]:
     columns = {
         key: values for key, values in found.items() if isinstance(values, list) and len(values) == count
     }
-    if mapping.prediction not in columns and (mapping.scores or "") not in columns:
+    if not columns or (mapping.prediction and {mapping.prediction, mapping.scores}.isdisjoint(columns)):
         raise UnreadableError("answer_of_other_length")
     return [{key: values[index] for key, values in columns.items()} for index in range(count)]
-
-
-def _row(features: dict[str, Any], answer: Any, mapping: Mapping, version: Any) -> Row:
-    if not isinstance(answer, dict):
-        return Row(features, prediction=answer, version=version)
-    return Row(
-        features,
-        prediction=at(answer, mapping.prediction),
-        scores=at(answer, mapping.scores) if mapping.scores else None,
-        version=version if version is not None or not mapping.version else at(answer, mapping.version),
-    )

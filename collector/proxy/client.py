@@ -244,6 +244,8 @@ class ClientSide(asyncio.Protocol):
     def answer_myself(self, status: int, error: str, outcome: str, extra: bytes = b"") -> None:
         flight = self.flight
         assert flight is not None  # noqa: S101  (the callers looked)
+        if flight.peek:
+            self.hub.settle(flight)
         close = flight.body is not None or wants_close(flight.head)
         upstream = None if self.peer is not None and self.peer.api else self.hub.options.upstream_name
         body = flight.method != b"HEAD"

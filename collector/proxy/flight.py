@@ -13,12 +13,13 @@ class Flight:
     """`began` and `waiting` are monotonic seconds; `waiting` is when the request was whole.
 
     `body` scans what is still missing of the request (None: it is whole), `over` means that the answer is.
-    `limit` is the most that is kept of either side; 0 when the exchange is not captured.
+    `limit` is the most that is kept of either side; 0 when the exchange is not captured. `peek` means that the body
+    may still name the request.
     """
 
     __slots__ = (
-        "_request", "_response", "began", "body", "head", "id", "id_line", "limit", "method", "over", "started",
-        "status", "waiting",
+        "_request", "_response", "began", "body", "head", "id", "id_line", "limit", "method", "over", "peek",
+        "started", "status", "waiting",
     )  # fmt: skip
 
     def __init__(self, identity: str, method: bytes, head: bytes, started: float, began: float) -> None:
@@ -33,6 +34,7 @@ class Flight:
         self.status = 0
         self.over = False
         self.limit = 0
+        self.peek = False
         self._request: bytes | bytearray = b""
         self._response: bytes | bytearray = b""
 
@@ -46,6 +48,10 @@ class Flight:
         self._response = (
             data[: self.limit + 1] if not self._response else _grown(self._response, data, self.limit)
         )
+
+    def request_so_far(self) -> bytes:
+        """What was kept of the request."""
+        return bytes(self._request)
 
     def exchange(self, outcome: str, now: float) -> Exchange:
         """The record; `now` is monotonic."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from collector import ring as names
 from collector.exchange import encode
+from collector.identity import BODY
+from collector.paths import is_control_path
 from collector.proxy import failures
 from collector.proxy.flight import Flight
 from collector.proxy.framing import RequestHead, header_value, path_of
-from collector.proxy.ids import IdMaker, usable_id
+from collector.proxy.ids import IdMaker, body_id, usable_id
 from collector.proxy.options import ProxyOptions
 from collector.ring import Ring
 
@@ -24,6 +26,9 @@ __all__ = ["API_PREFIX", "ID_HEADER", "Hub"]
 API_PREFIX: Final = b"/remora/"
 ID_HEADER: Final = "x-remora-prediction-id"
 _CACHED_TARGETS: Final = 1024
+_UNWANTED, _WANTED, _NAMED_INSIDE = 1, 2, 3  # none of them is false: a cached answer is found by one look
+_ID_NAME: Final = ID_HEADER.encode()
+_BODY: Final = BODY.encode()
 
 
 class Hub:
@@ -38,13 +43,16 @@ class Hub:
         self.empty = asyncio.Event()
         self.now = time.time
         self.clock = time.perf_counter
-        self._id_header = options.id_header.lower().encode()
+        ids = [name.encode() for name in options.ids]
+        at = ids.index(_BODY) if _BODY in ids else len(ids)
+        self._before_body, self._after_body = ids[:at], ids[at + 1 :]
+        self._peeks = _BODY in ids
         self._methods = frozenset(method.upper().encode() for method in options.capture_methods)
         self._id_line = options.add_id_header
         self._ids = IdMaker()
         self._api = options.api_socket is not None
         self._limit = options.capture_limit
-        self._wanted: dict[bytes, bool] = {}
+        self._wanted: dict[bytes, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_off(self, request: RequestHead, head: bytes, began: float, *, api: bool) -> Flight:
@@ -58,26 +66,39 @@ class Hub:
             self.counts[names.API_REQUESTS] += 1
             return Flight("", method, head, now, began or clock)
         self.counts[names.RECEIVED] += 1
-        given = header_value(head, lowered, self._id_header)
-        identity = (usable_id(given) if given else None) or self._ids.new(now)
+        settled = _named(self._before_body, head, lowered) if self._before_body else None
+        identity = settled or _named(self._after_body, head, lowered) or self._ids.new(now)
         flight = Flight(identity, method, head, now, began or clock)
         flight.waiting = clock
         if self._id_line:
-            flight.id_line = f"{ID_HEADER}: {identity}\r\n".encode()
-        if method in self._methods and self._is_wanted(target):
-            flight.limit = self._limit
-        else:
+            flight.id_line = b"%b: %b\r\n" % (_ID_NAME, identity.encode())
+        wanted = self._wanted.get(target) or self._want(target) if method in self._methods else _UNWANTED
+        if wanted == _UNWANTED:
             self.counts[names.NOT_PREDICTION] += 1
+        else:
+            flight.limit = self._limit
+            flight.peek = self._peeks and wanted == _NAMED_INSIDE and settled is None
         return flight
 
-    def _is_wanted(self, target: bytes) -> bool:
-        wanted = self._wanted.get(target)
-        if wanted is None:
-            path = path_of(target).decode("latin-1")
-            wanted = any(_matches(path, pattern) for pattern in self.options.capture_paths)
-            if len(self._wanted) < _CACHED_TARGETS and len(target) < 256:
-                self._wanted[target] = wanted
+    def _want(self, target: bytes) -> int:
+        path = path_of(target).decode("latin-1")
+        wanted = _UNWANTED
+        if any(_matches(path, pattern) for pattern in self.options.capture_paths) and not is_control_path(
+            path
+        ):
+            wanted = _NAMED_INSIDE if path.endswith("/infer") else _WANTED
+        if len(self._wanted) < _CACHED_TARGETS and len(target) < 256:
+            self._wanted[target] = wanted
         return wanted
+
+    def settle(self, flight: Flight) -> None:
+        """An Open Inference request may carry its id in its body, which goes before the common headers."""
+        flight.peek = False
+        found = body_id(flight.request_so_far()) if flight.body is None else None
+        if found is not None:
+            flight.id = found
+            if self._id_line:
+                flight.id_line = b"%b: %b\r\n" % (_ID_NAME, found.encode())
 
     def is_api(self, target: bytes) -> bool:
         return self._api and (target if target.startswith(b"/") else path_of(target)).startswith(API_PREFIX)
@@ -85,6 +106,8 @@ class Hub:
     def land(self, flight: Flight, outcome: str) -> None:
         """Hand the copy to the ring. Never waits; a full ring drops and counts."""
         if flight.limit:
+            if flight.peek:
+                self.settle(flight)
             self.ring.append(encode(flight.exchange(outcome, self.clock())))
 
     def connect(self, side: "UpstreamSide") -> None:
@@ -128,6 +151,21 @@ class Hub:
     def buffered_bytes(self) -> int:
         """What waits in this process to be written, or to be forwarded."""
         return sum(client.buffered_bytes() for client in self.clients)
+
+
+def _named(headers: list[bytes], head: bytes, lowered: bytes) -> str | None:
+    """The id in the first of these headers that has one."""
+    for name in headers:
+        if name in lowered:
+            found = _id_in(head, lowered, name)
+            if found is not None:
+                return found
+    return None
+
+
+def _id_in(head: bytes, lowered: bytes, name: bytes) -> str | None:
+    value = header_value(head, lowered, name)
+    return usable_id(value) if value else None
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from collector.identity import USUAL
 from remora.errors import UserError
 
 __all__ = ["ProxyOptions", "parse_upstream"]
@@ -14,7 +15,7 @@ class ProxyOptions:
     """Times in seconds, `capture_limit` in bytes per side (request, answer) of an exchange.
 
     `capture_paths`: `/predict` means that path and what lies below it; a pattern with `*` is matched against
-    the whole path, query excluded. `api_socket` is the Unix socket that serves `/remora/`; None turns that off.
+    the whole path, query excluded. `ids` is where a prediction's id is looked for. `api_socket` is the Unix socket that serves `/remora/`; None turns that off.
     """
 
     listen_host: str = "127.0.0.1"
@@ -22,7 +23,7 @@ class ProxyOptions:
     upstream_host: str
     upstream_port: int
     api_socket: Path | None = None
-    id_header: str = "x-request-id"
+    ids: tuple[str, ...] = USUAL
     capture_methods: tuple[str, ...] = ("POST",)
     capture_paths: tuple[str, ...] = ("/",)
     capture_limit: int = 256 * 1024

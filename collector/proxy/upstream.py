@@ -137,6 +137,8 @@ class UpstreamSide(asyncio.Protocol):
 
     def _answer(self, flight: "Flight", data: bytes, end: int, framing: tuple[int, int]) -> None:
         flight.status, length = framing
+        if flight.peek:
+            self.client.hub.settle(flight)
         stop = size = len(data)
         whole = size - end == length  # the usual case: one answer, one packet
         if not whole:

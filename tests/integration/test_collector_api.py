@@ -14,8 +14,12 @@ import pytest
 
 from collector.app import sidecar_app
 from collector.bodies import Limits
+from collector.delivery import Delivery
+from collector.errors import RefusedError
 from collector.ingest import Ingest
-from collector.spool import Spool, to_batch
+from collector.privacy import Gate
+from collector.spool import Receipt, Spool, to_batch
+from remora.config import Config
 from remora.records import Batch, Label, Prediction
 from remora.security import Guard
 
@@ -31,7 +35,7 @@ class Api:
     def __init__(self, path, **options) -> None:
         self.spool = Spool(path, options.pop("limit", 1 << 30))
         token = options.pop("token", None)
-        self.ingest = Ingest(self.spool, lambda: NOON, **options)
+        self.ingest = Ingest(self.spool, lambda: NOON, Gate(Config()), **options)
         self.app = sidecar_app(self.ingest, Guard(token, None))
 
     def call(self, method: str, path: str, **more) -> httpx.Response:
@@ -206,6 +210,43 @@ def test_a_full_spool_asks_to_come_back(tmp_path):
     answer = api.post("/v1/predictions", [GOOD] * 20)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert api.ingest.status()["accepted"] == 1
+    api.spool.close()
+
+
+def test_the_status_balances_after_mixed_traffic(tmp_path):
+    """Accepted, rejected in part and whole, refused by a full spool, poisonous, delivered, sampled out."""
+    api = Api(tmp_path, limit=2000)
+    assert api.post("/v1/predictions", [GOOD, {"model": ""}, GOOD | {"id": "b"}]).status_code == 202
+    assert api.post("/v1/predictions", {"model": "m"}).status_code == 400
+    assert api.post("/v1/predictions", GOOD | {"features": {"x": "y" * 3000}}).status_code == 503
+    assert api.post("/v1/labels", {"model": "m", "id": "a", "label": 1}).status_code == 202
+
+    class Choosy:
+        def write(self, batch: Batch) -> Receipt:
+            if any(row.id == "b" for row in batch.predictions):
+                raise RefusedError("no b")
+            return Receipt(written=len(batch.predictions), repeated=len(batch.labels))
+
+        def tidy(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    def sampled(batch: Batch) -> Batch:
+        kept = [row for row in batch.predictions if row.id == "b"]
+        return msgspec.structs.replace(batch, predictions=kept, unkept=len(batch.predictions) - len(kept))
+
+    Delivery(api.spool, Choosy(), source="test", prepare=sampled).drain(10)
+    api.post("/v1/predictions", GOOD | {"id": "waits"})
+    status = api.call("GET", "/v1/status").json()
+    assert {stage: counts["difference"] for stage, counts in status["balance"].items()} == {
+        "api": 0, "records": 0, "deliveries": 0,
+    }  # fmt: skip
+    assert status["balance"]["api"] == {"read": 7, "taken": 4, "rejected": 2, "refused": 1, "difference": 0}
+    assert [(one["records"], one["reason"]) for one in status["aside"]] == [(1, "no b")]
+    shown = {
+        name: status[name] for name in ("accepted", "set_aside", "unkept", "repeated", "written", "pending")
+    }
+    assert shown == {"accepted": 4, "set_aside": 1, "unkept": 1, "repeated": 1, "written": 0, "pending": 1}
     api.spool.close()
 
 

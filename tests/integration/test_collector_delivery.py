@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from collector.delivery import Delivery
+from collector.delivery import Delivery, Pace
 from collector.errors import SpoolError
 from collector.sinks import DatabaseSink
 from collector.spool import Spool, encode_record
@@ -47,7 +47,7 @@ def test_an_empty_database_is_made_and_filled(database_url, tmp_path):
     spool = Spool(tmp_path / "spool")
     spool.put(entries(*range(30))).result(5)
     sink = DatabaseSink(connect(database_url), {}, lambda: NOON)
-    assert Delivery(spool, sink, source="test", rows=7).drain(30)
+    assert Delivery(spool, sink, source="test", pace=Pace(rows=7)).drain(30)
     spool.close()
     sink.close()
     assert counted(database_url) == (30, 30, 30)
@@ -59,9 +59,9 @@ def test_dying_between_commit_and_removal_repeats_the_batch_without_effect(datab
     for round_ in range(3):
         spool = Spool(tmp_path / "spool")
         spool.put(entries(*range(round_ * 10, round_ * 10 + 10))).result(5)
-        delivery = Delivery(spool, sink, source="test", rows=8)
+        delivery = Delivery(spool, sink, source="test", pace=Pace(rows=8))
 
-        def die(_batch):
+        def die(_batch, _receipt):
             raise SpoolError("killed here")
 
         spool.remove = die
@@ -69,7 +69,7 @@ def test_dying_between_commit_and_removal_repeats_the_batch_without_effect(datab
             delivery.step()
         spool.close()
     spool = Spool(tmp_path / "spool")
-    assert Delivery(spool, sink, source="test", rows=8).drain(30)
+    assert Delivery(spool, sink, source="test", pace=Pace(rows=8)).drain(30)
     spool.close()
     sink.close()
     assert counted(database_url) == (30, 30, 30)

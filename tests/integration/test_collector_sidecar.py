@@ -4,142 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
-from collector.ring import Ring
 from remora import schema, tables
 from remora.database import connect
-
-SECONDS = 40
-
-
-def wait_for(condition, what: str):
-    """Poll until `condition` gives something true."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {SECONDS} s for {what}")
-
-
-class _Model(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        one = {"prediction": True, "probability": 0.75}
-        body = json.dumps([one] * len(asked) if isinstance(asked, list) else one).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def model():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-class Sidecar:
-    """`remora sidecar` in its own process."""
-
-    def __init__(self, folder: Path, model: str, *options: str) -> None:
-        self.folder = folder
-        self.log = folder / f"sidecar-{len(list(folder.glob('*.log')))}.log"
-        self.spool = folder / "spool"
-        arguments = [
-            "--listen",
-            "127.0.0.1:0",
-            "--upstream",
-            model,
-            "--model",
-            "m",
-            "--spool",
-            str(self.spool),
-        ]
-        with self.log.open("wb") as log:  # an option that is given twice counts as it is given last
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "remora", "sidecar", *arguments, *options], stderr=log, cwd=folder
-            )
-
-    def events(self, name: str) -> list[dict]:
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [event for event in map(json.loads, lines) if event["event"] == name]
-
-    @property
-    def url(self) -> str:
-        return "http://" + wait_for(lambda: self.events("sidecar_listening"), "listening")[0]["address"]
-
-    def ready(self) -> Sidecar:
-        wait_for(lambda: self.events("recorder_ready"), f"ready: {self.log.read_text()}")
-        return self
-
-    @property
-    def recorders(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(child) for child in children.split()]
-
-    def predict(self, client: httpx.Client, key: str, body: object) -> None:
-        answer = client.post(f"{self.url}/predict", json=body, headers={"x-request-id": key})
-        assert answer.status_code == 200
-        assert answer.headers["x-remora-prediction-id"] == key
-
-    def status(self) -> dict:
-        return httpx.get(f"{self.url}/remora/v1/status").json()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(SECONDS)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(SECONDS)
-
-
-@pytest.fixture
-def start(tmp_path, model):
-    started: list[Sidecar] = []
-
-    def begin(*options: str) -> Sidecar:
-        started.append(Sidecar(tmp_path, model, *options))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            one.kill()
-    for path in {one.spool for one in started if one.spool.exists()}:
-        with contextlib.suppress(Exception):
-            ring = Ring.attach(path)
-            ring.path.unlink()
-            ring.close()
+from tests.sidecar_world import SECONDS, Sidecar, wait_for
 
 
 def stored(url: str) -> list[str]:
@@ -191,6 +68,8 @@ def test_kill_9_loses_and_doubles_nothing(start, sqlite_url, victim):
         else:
             sidecar = start("--database", sqlite_url).ready()
     wait_for(lambda: len(stored(sqlite_url)) == len(answered), "all rows")
+    wait_for(lambda: sidecar.status()["pending"] == 0, "an empty spool")
+    assert not any(counts["difference"] for counts in sidecar.status()["balance"].values())
     assert sidecar.stop() == 0
     assert stored(sqlite_url) == sorted(answered)
 
@@ -202,11 +81,30 @@ def test_runs_while_the_database_is_away_and_catches_up(start, tmp_path, sqlite_
         for number in range(10):
             sidecar.predict(client, f"r{number}", {"x": number})
     wait_for(lambda: sidecar.events("delivery_waits"), "a failed delivery")
-    assert wait_for(lambda: (s := sidecar.status())["pending"] == 10 and s, "pending")["delivered"] == 0
+    waiting = 10 + 1  # and the sidecar's own word on what it lost: nothing
+    assert wait_for(lambda: (s := sidecar.status())["pending"] == waiting and s, "pending")["delivered"] == 0
     assert sidecar.stop() == 0
     again = start("--database", sqlite_url).ready()
     wait_for(lambda: len(stored(sqlite_url)) == 10, "all rows")
     assert again.stop() == 0
+
+
+def test_a_full_spool_never_stops_the_model_and_all_losses_are_counted(start):
+    """The spool takes a few exchanges, the ring the next hundred or so; the rest is answered and dropped."""
+    sidecar = start(
+        "--database", "postgresql+psycopg://nobody@127.0.0.1:9/none", "--spool-bytes", str(1 << 20)
+    ).ready()
+    large = {f"f{n}": "x" * 4000 for n in range(60)}
+    with httpx.Client() as client:
+        for number in range(180):
+            sidecar.predict(client, f"r{number}", large)
+    wait_for(lambda: sidecar.events("ring_waits"), "a full spool")
+    status = sidecar.status()
+    requests = status["balance"]["requests"]
+    assert requests["dropped_full"] > 0
+    assert requests["received"] == requests["captured"] + requests["dropped_full"] == 180
+    assert (requests["difference"], status["balance"]["records"]["difference"]) == (0, 0)
+    sidecar.kill()
 
 
 def test_forwards_to_another_collector(start, tmp_path, model, sqlite_url):

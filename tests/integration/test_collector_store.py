@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
+import msgspec
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +18,8 @@ from collector.store import Store
 from remora import tables
 from remora.database import connect
 from remora.errors import UnavailableError
-from remora.records import Batch, Label, Prediction
-from remora.summaries import merge_encoded
+from remora.records import Batch, Label, PersonalField, Prediction, Profiled
+from remora.summaries import TrafficSummary, encode, merge_encoded
 from remora.summaries.profile import Shape
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +69,8 @@ def _numbers(summary) -> tuple:
             sorted(summary.negative_scores.items()),
             [round(value, 6) + 0.0 for value in sums],
         )
+    if summary.kind == "scores":
+        return tuple(map(str, summary.fields()))
     if summary.kind == "traffic":
         return (sorted(summary.by_status.items()),)
     if summary.kind == "categorical":
@@ -135,11 +139,28 @@ def test_a_newer_label_replaces_an_older_one_whichever_comes_first(database):
     assert rows(database, tables.labels)[0][2] is False
 
 
+def test_a_ranking_is_a_list_and_its_label_says_what_was_relevant(database):
+    store = Store(database, {"m": Shape(kind="ranking", top=2)})
+    store.write(
+        batch("a", prediction(1, prediction=["x", "y", 3]), label(1, "y"), prediction(2, prediction=["z"])),
+        NOON,
+    )
+    store.write(batch("b", label(2, {"z": 2.0, "x": 1.0})), NOON)
+    store.write(batch("c", label(1, ["x", 3], seconds=5)), NOON)  # corrected: the old one is taken back
+    with database.read() as connection:
+        blobs = list(connection.execute(sa.select(tables.summaries.c.column_name, tables.summaries.c.data)))
+    whole = merge_encoded([blob for name, blob in blobs if name == "$performance"])
+    ideal = 2 + 1 / np.log2(3)
+    assert whole.lists[:5] == pytest.approx([2, 1 / (1 + 1 / np.log2(3)) + 2 / ideal, 0.5 + 0.5, 2, 2])
+    items = merge_encoded([blob for name, blob in blobs if name == "$prediction"])
+    assert items.counts() == {"x": 1, "y": 1, "z": 1}  # the third place does not count
+
+
 def test_a_label_waits_for_its_prediction(database):
     store = Store(database, SHAPES)
     assert store.write(batch("b1", label(0, True)), NOON).joined == 0
     assert store.write(batch("b2", prediction(0)), NOON).joined == 1
-    assert store.join_waiting() == 0
+    assert store.join_waiting(NOON) == 0
 
 
 def test_a_label_of_a_failed_request_is_no_performance(database):
@@ -161,6 +182,84 @@ def test_refused_data_writes_nothing(database):
     assert rows(database, tables.predictions) == []
     with database.read() as connection:
         assert connection.execute(sa.select(tables.batches)).all() == []
+
+
+TRAFFIC = Profiled(
+    model="m",
+    version="1",
+    segment="",
+    start=NOON,
+    column="$traffic",
+    kind="traffic",
+    data=encode(TrafficSummary({200: 9})),
+)
+
+
+def test_what_is_in_summaries_alone_is_added_as_it_is(database):
+    store = Store(database, SHAPES)
+    one = msgspec.structs.replace(
+        batch("b1", prediction(0)), profiles=[TRAFFIC], unkept=9,
+        personal=[PersonalField(model="m", feature="mail", looks_like="email")],
+    )  # fmt: skip
+    later = msgspec.structs.replace(one, id="b2", predictions=[])
+    assert store.write(one, NOON).changed == 1
+    assert store.write(one, NOON).changed == 1  # what was done then
+    store.write(later, NOON + timedelta(days=1))
+    assert merged(database)["m", "1", "", NOON, "$traffic", "traffic"] == ([(200, 19)],)
+    with database.read() as connection:
+        assert list(connection.execute(sa.select(tables.batches.c.unkept)).scalars()) == [9, 9]
+        assert connection.execute(sa.select(tables.personal_fields)).all() == [("m", "mail", "email", NOON)]
+
+
+def test_a_batch_with_a_bad_summary_is_refused_whole(database):
+    bad = msgspec.structs.replace(TRAFFIC, data=b"junk")
+    with pytest.raises(RefusedError, match="version"):
+        Store(database, SHAPES).write(
+            msgspec.structs.replace(batch("b1", prediction(0)), profiles=[bad]), NOON
+        )
+    assert rows(database, tables.predictions) == []
+
+
+def test_a_sampled_row_weighs_what_it_stands_for_once_it_is_labelled(database):
+    store = Store(database, SHAPES)
+    sampled = [prediction(0, sample=0.25), prediction(2, sample=0.1), prediction(4)]
+    store.write(batch("b1", *sampled, label(0, True), label(2, True), label(4, False)), NOON)
+    store.write(batch("b2", label(2, False, 10)), NOON)
+    with database.read() as connection:
+        query = sa.select(tables.summaries.c.data).where(
+            tables.summaries.c.column_name == "$performance", tables.summaries.c.segment == ""
+        )
+        found = merge_encoded(connection.execute(query).scalars())
+        kept = sa.select(tables.predictions.c.sample).order_by(tables.predictions.c.id)
+        assert list(connection.execute(kept).scalars()) == [0.25, 0.1, 1.0]
+    assert (found.rows, found.labelled) == (3, 15)
+    assert found.confusion == {("true", "true"): 4, ("false", "true"): 11}
+    assert merged(database)["m", "1", "", NOON, "$traffic", "traffic"] == (
+        [(200, 2)],
+    )  # a kept row is itself alone
+
+
+def test_rows_beyond_one_statement_and_repeated_ones_among_them(database):
+    """More than one statement's worth, with some that are there already: only the new ones are written and counted."""
+    store = Store(database, {})
+    store.write(batch("b1", *(prediction(n, timestamp=NOON) for n in range(0, 3000, 7))), NOON)
+    written = store.write(batch("b2", *(prediction(n, timestamp=NOON) for n in range(2900))), NOON)
+    assert (written.predictions, written.repeated) == (2900 - 415, 415)
+    assert len(rows(database, tables.predictions)) == 2900 + len(range(2905, 3000, 7))
+    assert merged(database)["m", "1", "", NOON, "$traffic", "traffic"] == ([(200, 2914)],)
+
+
+def test_values_come_back_as_they_were(database):
+    odd = prediction(
+        0, features={"ü": 'a\\b"c\t', "n": None, "i": 2**62, "f": 0.1}, prediction=None, scores={"a": 1e-9},
+        timestamp=datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=5))), latency_ms=None,
+        tags={"t": "v"},
+    )  # fmt: skip
+    Store(database, {}).write(batch("b1", odd), NOON)
+    with database.read() as connection:
+        found = connection.execute(sa.select(tables.predictions)).one()
+    for name in ("features", "prediction", "scores", "timestamp", "latency_ms", "tags", "status", "sample"):
+        assert getattr(found, name) == getattr(odd, name), name
 
 
 def test_a_database_that_is_away_is_unavailable():
@@ -245,7 +344,7 @@ def test_two_writers_at_once_lose_and_double_nothing(database):
     for thread in threads:
         thread.join(60)
     assert errors == []
-    stores[0].join_waiting()
+    stores[0].join_waiting(NOON)
     numbers = merged(database)
     traffic = sum(v[0][0][1] for k, v in numbers.items() if k[4] == "$traffic" and k[2] == "")
     labelled = sum(v[0] for k, v in numbers.items() if k[4] == "$performance" and k[2] == "")
@@ -261,8 +360,8 @@ def test_the_sweep_joins_what_two_open_transactions_missed(database):
         connection.execute(
             sa.delete(tables.summaries).where(tables.summaries.c.column_name == "$performance")
         )
-    assert store.join_waiting() == 1
-    assert store.join_waiting() == 0
+    assert store.join_waiting(NOON) == 1
+    assert store.join_waiting(NOON) == 0
     assert merged(database)["m", "1", "", NOON, "$performance", "performance"][0] == 1
 
 
@@ -271,14 +370,14 @@ def test_the_sweep_asks_the_database_only_when_something_was_written(database):
     store.write(batch("b1", label(0, True)), NOON)
     asked: list[str] = []
     sa.event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    assert store.join_waiting() == 0
+    assert store.join_waiting(NOON) == 0
     first = len(asked)
     assert first > 0
-    assert [store.join_waiting() for _ in range(3)] == [0, 0, 0]
+    assert [store.join_waiting(NOON) for _ in range(3)] == [0, 0, 0]
     assert len(asked) == first
     store.write(batch("b2", label(1, True)), NOON)
     written = len(asked)
-    store.join_waiting()
+    store.join_waiting(NOON)
     assert len(asked) > written
 
 
@@ -288,4 +387,29 @@ def test_a_sweep_that_reached_its_bound_goes_on_with_the_next(database, monkeypa
     store.write(batch("b1", *(prediction(n) for n in range(5)), *(label(n, True) for n in range(5))), NOON)
     with database.write() as connection:
         connection.execute(sa.update(tables.labels).values(joined=False))
-    assert [store.join_waiting() for _ in range(4)] == [2, 2, 1, 0]
+    assert [store.join_waiting(NOON) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_two_tags_are_crossed_and_what_is_one_too_many_is_counted_with_the_others(database):
+    store = Store(database, {"m": Shape(segments=("carrier", "carrier*zone"))})
+    rows = [
+        prediction(number, timestamp=NOON, features={"carrier": number % 120}, tags={"zone": "n"})
+        for number in range(240)
+    ]
+    store.write(batch("b1", *rows[:120]), NOON)
+    store.write(batch("b2", *rows[120:]), NOON)
+    asked = {
+        key[2]: sum(count for _, count in sums[0])
+        for key, sums in merged(database).items()
+        if key[4] == "$traffic"
+    }
+    crossed = {name for name in asked if "*" in name}
+    assert len(crossed) == 101
+    assert len(asked) == 1 + 101 + 101
+    assert "carrier=__other__*zone=__other__" in crossed
+    assert (asked[""], asked["carrier=0"], asked["carrier=__other__"]) == (240, 2, 40)
+
+
+def test_a_value_with_a_star_in_it_is_no_crossing(database):
+    Store(database, SHAPES).write(batch("b1", prediction(0, features={"carrier": "a*b=c"})), NOON)
+    assert {key[2] for key in merged(database)} == {"", "carrier=a_b=c"}

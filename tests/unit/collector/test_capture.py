@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import exchange as exchanges
-from collector.capture import ATTEMPT, UNREAD, Capture
+from collector.capture import UNREAD, Capture
 from collector.exchange import Exchange
 from collector.formats import Mapping
+from collector.observed import ATTEMPT, observe
 from collector.spool import encode_record
 from remora.records import check_prediction
 
@@ -55,7 +57,7 @@ def rows(asked: object, answered: object, mapping: Mapping | None = None, **more
         body if isinstance(body, bytes) else make(body)
         for body, make in ((asked, request), (answered, answer))
     ]
-    return capture.rows(exchange(*ready, **more))
+    return capture.rows(observe(exchange(*ready, **more), trust_timestamp=True))
 
 
 def test_one_object_is_one_row():
@@ -129,6 +131,12 @@ def test_nested_features_become_dotted_and_odd_values_fit():
     assert (row.prediction, row.scores) == (None, None)
 
 
+def test_a_deflated_message():
+    asked = request(zlib.compress(b'{"a": 1}'), "Content-Encoding: deflate")
+    (row,) = Capture("m").rows(observe(exchange(asked, answer({"prediction": 1}))))
+    assert (row.features, row.prediction) == ({"a": 1}, 1)
+
+
 def test_chunked_and_gzipped_messages():
     packed = gzip.compress(b'{"a": 1}')
     asked = request(packed, "Content-Encoding: gzip")
@@ -146,7 +154,7 @@ def test_the_timestamp_header_is_believed_only_where_it_is_trusted():
     asked = request({"a": 1}, "X-Remora-Timestamp: 2013-03-01T10:00:00+01:00")
     (row,) = rows(asked, {"prediction": 1})
     assert row.timestamp == datetime(2013, 3, 1, 9, tzinfo=UTC)
-    (row,) = Capture("m").rows(exchange(asked, answer({"prediction": 1})))
+    (row,) = Capture("m").rows(observe(exchange(asked, answer({"prediction": 1}))))
     assert row.timestamp == datetime.fromtimestamp(STARTED, UTC)
     for wrong in ("2013-03-01T10:00:00", "noon", "0001-01-01T00:00:00Z"):
         (row,) = rows(request({"a": 1}, f"X-Remora-Timestamp: {wrong}"), {"prediction": 1})
@@ -183,6 +191,7 @@ def test_what_did_not_end_well_has_a_status(outcome, status, expected):
         (request(b"a,b", kind="text/csv"), {}, "request_format"),
         (request({"a": 1}), {"request_cut": True}, "request_cut"),
         (request(b"x", "Content-Encoding: gzip"), {}, "request_not_gzip"),
+        (request(b"x", "Content-Encoding: deflate"), {}, "request_not_deflate"),
         (request({"a": 1}, "Content-Encoding: br"), {}, "request_encoding"),
         (b"", {}, "request_format"),
     ],
@@ -239,8 +248,27 @@ def test_any_bytes_give_one_record(asked, answered):
 
 @pytest.mark.parametrize("outcome", [exchanges.CLIENT_GONE, exchanges.UPSTREAM_GONE, exchanges.TIMEOUT])
 def test_an_attempt_without_an_answer_leaves_the_callers_id_to_the_one_that_succeeds(outcome):
-    (cut,) = Capture("m").rows(exchange(request({"a": 1}), b"", outcome=outcome, status=0))
-    (done,) = Capture("m").rows(exchange(request({"a": 1}), answer({"prediction": 1})))
+    (cut,) = Capture("m").rows(observe(exchange(request({"a": 1}), b"", outcome=outcome, status=0)))
+    (done,) = Capture("m").rows(observe(exchange(request({"a": 1}), answer({"prediction": 1}))))
     assert cut.id != done.id
     assert cut.tags == {ATTEMPT: done.id}
     assert cut.features == done.features
+
+
+@pytest.mark.parametrize(
+    "answered", [{"predictions": [["x", "y", 3]]}, {"predictions": [{"prediction": ["x", "y", 3]}]}]
+)
+def test_a_ranked_list_is_kept_in_its_order(answered):
+    (row,) = rows([{"user": "u"}], answered, Mapping(ranked=True))
+    assert row.prediction == ["x", "y", 3]
+    assert row.scores is None
+    assert check_prediction(row) is None
+
+
+def test_what_is_no_item_is_left_out_of_a_ranked_list():
+    (row,) = rows(
+        [{"user": "u"}], {"predictions": [["x", None, {"a": 1}, "y" * 200, "z"]]}, Mapping(ranked=True)
+    )
+    assert row.prediction == ["x", "z"]
+    (other,) = rows([{"user": "u"}], {"predictions": [["x", "z"]]})
+    assert other.prediction is None  # to any other kind of model a list says nothing

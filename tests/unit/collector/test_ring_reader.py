@@ -11,9 +11,11 @@ from collector.capture import UNREAD, Capture
 from collector.errors import SpoolFullError
 from collector.exchange import Exchange, encode
 from collector.metrics import CAPTURE_DROPPED
+from collector.privacy import Gate
 from collector.ring import Ring
 from collector.ring_reader import RingReader
-from collector.spool import Spool, encode_record, to_batch
+from collector.spool import Receipt, Spool, encode_record, to_batch
+from remora.config import Config
 from remora.records import Prediction
 
 ASKED = b'POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}'
@@ -48,7 +50,7 @@ def ids(spool: Spool) -> list[str]:
 
 
 def test_carries_exchanges_into_the_spool_and_releases_them(ring, spool):
-    reader = RingReader(ring, spool, Capture("m"))
+    reader = RingReader(ring, spool, Capture("m"), Gate(Config()))
     for number in range(3):
         ring.append(payload(number))
     assert reader.pending == 3
@@ -64,7 +66,7 @@ def test_a_new_reader_goes_on_where_the_spool_says(ring, spool):
     head = ring.head
     spool.put([], ring=(ring.id, head, 2)).result(5)  # committed, and killed before the release
     ring.append(payload(2))
-    reader = RingReader(ring, spool, Capture("m"))
+    reader = RingReader(ring, spool, Capture("m"), Gate(Config()))
     assert ring.tail == head
     assert reader.pending == 1
     while reader.step():
@@ -75,7 +77,7 @@ def test_a_new_reader_goes_on_where_the_spool_says(ring, spool):
 def test_a_ring_that_the_spool_does_not_know_is_read_from_its_tail(ring, spool):
     spool.put([], ring=(b"another ring", 10**6, 5)).result(5)
     ring.append(payload(7))
-    RingReader(ring, spool, Capture("m")).step()
+    RingReader(ring, spool, Capture("m"), Gate(Config())).step()
     assert ids(spool) == ["r7"]
 
 
@@ -83,7 +85,7 @@ def test_nothing_leaves_the_ring_while_the_spool_is_full(ring, tmp_path):
     small = Spool(tmp_path / "small", limit=1000)
     filling = encode_record(Prediction(model="m", id="f", timestamp=NOON, features={"a": "x" * 850}))
     small.put([filling]).result(5)
-    reader = RingReader(ring, small, Capture("m"))
+    reader = RingReader(ring, small, Capture("m"), Gate(Config()))
     ring.append(payload(1))
     reader.start()
     deadline = time.monotonic() + 1
@@ -96,7 +98,7 @@ def test_nothing_leaves_the_ring_while_the_spool_is_full(ring, tmp_path):
 
 
 def test_drain_takes_what_lies_there_and_ends(ring, spool):
-    reader = RingReader(ring, spool, Capture("m"))
+    reader = RingReader(ring, spool, Capture("m"), Gate(Config()))
     reader.start()
     for number in range(50):
         ring.append(payload(number))
@@ -111,7 +113,7 @@ def test_what_is_no_exchange_is_passed_over_and_a_fault_still_counts(ring, spool
                 raise ZeroDivisionError
             return super().rows(exchange)
 
-    reader = RingReader(ring, spool, Faulty("m"))
+    reader = RingReader(ring, spool, Faulty("m"), Gate(Config()))
     for record in (payload(0), b"nonsense", payload(1), payload(2)):
         ring.append(record)
     reader.step()
@@ -132,7 +134,7 @@ def test_a_ring_that_holds_more_than_the_spool_may_is_read_as_room_comes(ring, t
     small = Spool(tmp_path / "small", limit=20_000)
     for number in range(100):
         ring.append(payload(number, large(1000)))
-    reader, read = RingReader(ring, small, Capture("m")), []
+    reader, read = RingReader(ring, small, Capture("m"), Gate(Config())), []
     while reader.pending:
         with contextlib.suppress(SpoolFullError):
             while reader.step():
@@ -140,14 +142,14 @@ def test_a_ring_that_holds_more_than_the_spool_may_is_read_as_room_comes(ring, t
         sealed = small.seal(1000)
         assert sealed is not None
         read += [row.id for row in to_batch(sealed, "t").predictions]
-        small.remove(sealed)
+        small.remove(sealed, Receipt())
     assert read == [f"r{number}" for number in range(100)]
     small.close()
 
 
 def test_an_exchange_larger_than_the_spool_is_recorded_without_its_contents(ring, tmp_path):
     small = Spool(tmp_path / "small", limit=1000)
-    reader = RingReader(ring, small, Capture("m"))
+    reader = RingReader(ring, small, Capture("m"), Gate(Config()))
     ring.append(payload(0, large(4000)))
     ring.append(payload(1))
     while reader.step():
@@ -159,7 +161,7 @@ def test_an_exchange_larger_than_the_spool_is_recorded_without_its_contents(ring
 
 def test_what_even_then_does_not_fit_is_dropped_and_counted(ring, tmp_path):
     small = Spool(tmp_path / "small", limit=10)
-    reader = RingReader(ring, small, Capture("m"))
+    reader = RingReader(ring, small, Capture("m"), Gate(Config()))
     before = CAPTURE_DROPPED._value.get()
     ring.append(payload(0))
     assert reader.step()

@@ -8,12 +8,13 @@ import sqlite3
 import threading
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import SpoolError, SpoolFullError
-from collector.spool import Spool, encode_record, to_batch
+from collector.spool import Receipt, Spool, encode_record, encode_records, to_batch
 from remora.errors import UserError
 from remora.records import Label, Prediction
 
@@ -41,7 +42,7 @@ def test_records_come_back_as_they_were_and_in_order(spool):
     batch = to_batch(spool.seal(10), "test")
     assert batch.predictions == [record(1), record(2)]
     assert batch.labels == [label]
-    assert batch.id == f"{spool.id}-1-3"
+    assert batch.id == f"{spool.id}-1.0-2.1"
 
 
 def test_a_sealed_batch_keeps_its_id_and_contents_over_a_restart(tmp_path):
@@ -52,10 +53,11 @@ def test_a_sealed_batch_keeps_its_id_and_contents_over_a_restart(tmp_path):
     spool.close()
     again = Spool(tmp_path)
     assert again.seal(100) == first
-    again.remove(first)
-    assert again.seal(100).entries == entries(3, 4)
+    again.remove(first, Receipt(written=2))
+    assert to_batch(again.seal(100), "t").predictions == [record(3), record(4)]
     assert again.counters() | {"bytes": 0} == {
-        "accepted": 4, "delivered": 2, "set_aside": 0, "pending": 2, "bytes": 0,
+        "accepted": 4, "delivered": 2, "set_aside": 0, "expired": 0, "pending": 2, "bytes": 0,
+        "written": 2, "repeated": 0, "unkept": 0, "sides": 0,
     }  # fmt: skip
     again.close()
 
@@ -66,7 +68,7 @@ def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path):
     with pytest.raises(SpoolFullError, match="600 bytes"):
         spool.put(entries(2, text="y" * 1000)).result(5)
     assert spool.counters()["accepted"] == 1
-    spool.remove(spool.seal(10))
+    spool.remove(spool.seal(10), Receipt())
     assert spool.counters()["bytes"] == 0
     spool.put(entries(3)).result(5)
     spool.close()
@@ -74,13 +76,17 @@ def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path):
 
 def test_a_full_disk_is_the_same_and_loses_nothing(spool):
     spool.put(entries(1)).result(5)
-    pages = spool._do(lambda file, _: file.connection.execute("PRAGMA page_count").fetchone()[0]).result(5)
-    spool._do(
+    pages = spool.transact(lambda file, _: file.connection.execute("PRAGMA page_count").fetchone()[0]).result(
+        5
+    )
+    spool.transact(
         lambda file, _: file.connection.execute(f"PRAGMA max_page_count={pages + 2}").fetchall()
     ).result(5)
     with pytest.raises(SpoolFullError, match="disk"):
         spool.put(entries(2, text="y" * 100_000)).result(5)
-    spool._do(lambda file, _: file.connection.execute("PRAGMA max_page_count=1000000").fetchall()).result(5)
+    spool.transact(
+        lambda file, _: file.connection.execute("PRAGMA max_page_count=1000000").fetchall()
+    ).result(5)
     spool.put(entries(3)).result(5)
     assert to_batch(spool.seal(10), "t").predictions == [record(1), record(3)]
 
@@ -117,13 +123,13 @@ def test_a_refused_batch_is_halved_and_set_aside(spool):
     whole = spool.seal(10)
     spool.split(whole)
     left = spool.seal(10)
-    assert (left.first, left.last) == (1, 2)
+    assert [row.id for row in to_batch(left, "t").predictions] == ["p1"]
     spool.set_aside(left, "poison")
     right = spool.seal(10)
-    assert (right.first, right.last) == (3, 3)
-    spool.remove(right)
+    assert [row.id for row in to_batch(right, "t").predictions] == ["p2", "p3"]
+    spool.remove(right, Receipt())
     assert spool.seal(10) is None
-    assert spool.set_aside_reasons() == [(left.id, "poison")]
+    assert [(one.batch, one.records, one.reason) for one in spool.aside()] == [(left.id, 1, "poison")]
     counts = spool.counters()
     assert counts["accepted"] == counts["delivered"] + counts["set_aside"] + counts["pending"] == 3
 
@@ -194,7 +200,11 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     spool.close()
 
 
-@given(steps=st.lists(st.sampled_from(["put", "seal", "deliver", "split", "aside", "reopen"]), max_size=25))
+@given(
+    steps=st.lists(
+        st.sampled_from(["put", "many", "seal", "deliver", "split", "aside", "reopen"]), max_size=25
+    )
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_counters_balance_whatever_happens(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("spool")
@@ -203,28 +213,146 @@ def test_the_counters_balance_whatever_happens(tmp_path_factory, steps):
         if step == "put":
             spool.put(entries(number, number + 1)).result(5)
             number += 2
+        elif step == "many":
+            spool.put(encode_records([record(number + n) for n in range(5)])).result(5)
+            number += 5
         elif step == "reopen":
             spool.close()
             spool = Spool(folder)
         elif (sealed := spool.seal(3)) is not None and step != "seal":
             ids = [row.id for row in to_batch(sealed, "t").predictions]
             if step == "deliver":
-                spool.remove(sealed)
+                spool.remove(sealed, Receipt(written=sealed.records))
                 delivered += ids
             elif step == "aside":
                 spool.set_aside(sealed, "why")
                 aside += ids
-            elif len(sealed.entries) > 1:
+            elif sealed.records > 1:
                 spool.split(sealed)
     while (sealed := spool.seal(3)) is not None:
         delivered += [row.id for row in to_batch(sealed, "t").predictions]
-        spool.remove(sealed)
+        spool.remove(sealed, Receipt(written=sealed.records))
     counts = spool.counters()
     spool.close()
     assert sorted(delivered + aside) == sorted(f"p{n}" for n in range(number))
     assert counts == {
-        "accepted": number, "delivered": len(delivered), "set_aside": len(aside), "bytes": 0, "pending": 0,
+        "accepted": number, "delivered": len(delivered), "set_aside": len(aside), "bytes": 0, "pending": 0, "expired": 0,
+        "written": len(delivered), "repeated": 0, "unkept": 0, "sides": 0,
     }  # fmt: skip
+
+
+OLD = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE entries (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE sealed (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+CREATE TABLE set_aside (
+    seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, data BLOB NOT NULL, batch TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE received (n INTEGER PRIMARY KEY AUTOINCREMENT, batch TEXT NOT NULL UNIQUE);
+INSERT INTO meta VALUES ('id', 'abc'), ('accepted', 9), ('delivered', 4), ('set_aside', 1), ('bytes', 400);
+INSERT INTO sealed VALUES (6, 7);
+INSERT INTO set_aside VALUES (5, 1, x'80', 'abc-5-5', 'poison');
+"""
+
+
+def test_a_spool_of_a_row_per_record_is_still_delivered(tmp_path):
+    """Its sealed batch keeps its id, under which it may be in the database already."""
+    connection = sqlite3.connect(tmp_path / "spool.db")
+    connection.executescript(OLD)
+    old = [(6 + n, 1, msgspec.msgpack.encode(record(n))) for n in range(4)]
+    connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", old)
+    connection.commit()
+    connection.close()
+    spool = Spool(tmp_path)
+    first = spool.seal(100)
+    assert (first.id, to_batch(first, "t").predictions) == ("abc-6-7", [record(0), record(1)])
+    spool.remove(first, Receipt(written=2))
+    spool.put(entries(4)).result(5)
+    second = spool.seal(100)
+    assert to_batch(second, "t").predictions == [record(2), record(3), record(4)]
+    spool.remove(second, Receipt(written=3))
+    assert [(one.batch, one.reason) for one in spool.aside()] == [("abc-5-5", "poison")]
+    spool.close()
+    Spool(tmp_path).close()
+
+
+def test_a_spool_of_a_newer_version_is_left_alone(tmp_path):
+    spool = Spool(tmp_path)
+    spool.transact(lambda file, _: file.set_meta(version=99)).result(5)
+    spool.close()
+    with pytest.raises(UserError, match="version 99"):
+        Spool(tmp_path)
+
+
+def test_what_waits_too_long_is_dropped_and_counted(tmp_path):
+    now = [1000.0]
+    spool = Spool(tmp_path, clock=lambda: now[0])
+    spool.put(entries(1, 2)).result(5)
+    now[0] = 1060.0
+    spool.put(entries(3)).result(5)
+    assert (spool.age(), spool.expire(60)) == (60.0, 0)
+    now[0] = 1061.0
+    assert spool.expire(60) == 2
+    assert to_batch(spool.seal(10), "t").predictions == [record(3)]
+    counts = spool.counters()
+    assert (counts["expired"], counts["pending"], spool.age()) == (2, 1, 1.0)
+    spool.close()
+
+
+def test_a_sealed_batch_expires_whole_or_not_at_all(tmp_path):
+    """Half of it under another id would bring summaries twice."""
+    now = [0.0]
+    spool = Spool(tmp_path, clock=lambda: now[0])
+    spool.put(entries(1, 2, 3)).result(5)
+    spool.remove(spool.seal(1), Receipt(written=1))
+    now[0] = 50.0
+    spool.put(entries(4)).result(5)
+    sealed = spool.seal(10)
+    now[0] = 100.0
+    assert spool.expire(60) == 0
+    assert spool.seal(10) == sealed
+    now[0] = 111.0
+    assert spool.expire(60) == 3
+    assert spool.seal(10) is None
+    assert spool.counters()["bytes"] == 0
+    spool.close()
+
+
+def test_many_records_lie_together_and_are_still_parted(spool):
+    spool.put(encode_records([record(n) for n in range(1200)])).result(5)
+    sealed = spool.seal(5000)
+    assert sealed.records == 1200
+    assert len(sealed.entries) <= 3
+    while sealed.records > 1:
+        spool.split(sealed)
+        sealed = spool.seal(5000)
+    assert to_batch(sealed, "t").predictions == [record(0)]
+    spool.set_aside(sealed, "why")
+    found = []
+    while (sealed := spool.seal(7)) is not None:
+        found += to_batch(sealed, "t").predictions
+        spool.remove(sealed, Receipt())
+    assert found == [record(n) for n in range(1, 1200)]
+
+
+def test_a_damaged_blob_is_set_aside_and_stops_nothing(spool):
+    spool.put(encode_records([record(n) for n in range(3)])).result(5)
+    spool.transact(lambda file, _: file.connection.execute("UPDATE blobs SET data = x'c1ff'")).result(5)
+    spool.put(entries(9)).result(5)
+    whole = spool.seal(3)
+    with pytest.raises(msgspec.MsgspecError):
+        to_batch(whole, "t")
+    spool.split(whole)
+    for _ in range(3):
+        sealed = spool.seal(1)
+        while sealed.records > 1:
+            spool.split(sealed)
+            sealed = spool.seal(1)
+        with pytest.raises(msgspec.MsgspecError):
+            to_batch(sealed, "t")
+        spool.set_aside(sealed, "damaged")
+    assert to_batch(spool.seal(10), "t").predictions == [record(9)]
+    assert spool.counters()["set_aside"] == 3
 
 
 def test_the_file_is_private(spool):
@@ -232,7 +360,9 @@ def test_the_file_is_private(spool):
 
 
 def test_sqlite_is_told_to_wait_for_the_disk(spool):
-    found = spool._do(lambda file, _: file.connection.execute("PRAGMA synchronous").fetchone()[0]).result(5)
+    found = spool.transact(
+        lambda file, _: file.connection.execute("PRAGMA synchronous").fetchone()[0]
+    ).result(5)
     assert found == 2
     assert sqlite3.connect(spool.path / "spool.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -240,7 +370,7 @@ def test_sqlite_is_told_to_wait_for_the_disk(spool):
 def _held(spool: Spool) -> threading.Event:
     """Keep the writing thread busy until the event is set, so that what follows lies in the queue."""
     busy, go_on = threading.Event(), threading.Event()
-    spool._do(lambda *_: (busy.set(), go_on.wait(10)))
+    spool.transact(lambda *_: (busy.set(), go_on.wait(10)))
     assert busy.wait(10)
     return go_on
 
@@ -269,7 +399,7 @@ def test_what_was_taken_cannot_be_cancelled_any_more(spool):
         go_on.wait(10)
         return "done"
 
-    future = spool._do(slow)
+    future = spool.transact(slow)
     assert started.wait(10)
     assert not future.cancel()
     go_on.set()
@@ -292,7 +422,7 @@ def test_a_writer_that_dies_leaves_nobody_waiting_and_says_so(tmp_path, capsys):
     def fault(file, counts):
         raise ZeroDivisionError
 
-    futures = [spool._do(fault), spool.put(entries(1)), spool.put(entries(2))]
+    futures = [spool.transact(fault), spool.put(entries(1)), spool.put(entries(2))]
     futures[2].cancel()
     go_on.set()
     for future in futures[:2]:

@@ -49,7 +49,9 @@ Z95 = 1.959963984540054  # half a 95 % interval of the normal distribution, in s
 class Result:
     """One metric of one window. `low` and `high` are a 95 % interval; `size` counts the rows behind the value.
 
-    `reason` is a sentence that a person can act on, with no value of a feature in it. `value` is None exactly where
+    `effect` says how large the difference is in terms that do not grow with the rows (standard deviations, share of
+    rows, ratio: the metric says which). `details` are plain JSON for people and alerts: `causes`, `segments`,
+    `changed_at`, `expected_false_alarms`; never a value of a feature. `reason` is a sentence that a person can act on, with no value of a feature in it. `value` is None exactly where
     nothing can be said.
     """
 
@@ -63,6 +65,8 @@ class Result:
     threshold: float | None = None
     reference_size: int | None = None
     coverage: float | None = None
+    effect: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = (
@@ -72,6 +76,7 @@ class Result:
             self.reference_value,
             self.threshold,
             self.coverage,
+            self.effect,
         )
         if not all(number is None or math.isfinite(number) for number in numbers):
             msg = "a result must be finite: it is stored and sent as JSON"
@@ -83,10 +88,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Limit:
-    """Where a metric of a column becomes an alarm, and in words where that comes from."""
+    """Where a metric of a column becomes an alarm, and in words where that comes from.
+
+    `chance` is how seldom independent rows alone may go beyond what the method reckons with.
+    """
 
     threshold: float
     basis: str
+    chance: float = 1e-4
 
 
 @dataclass(frozen=True)

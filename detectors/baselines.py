@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from detectors import queries
 from detectors.base import ColumnReference
 from detectors.binning import Bins
-from detectors.calibration import limits
+from detectors.budget import Budget
+from detectors.limits import ColumnLimits, Policy, limits_of
 from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSummary, decode
 from remora.summaries.profile import PERFORMANCE
 
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
     from remora.config.models import Model
     from remora.database import Database
 
-__all__ = ["Baseline", "Baselines"]
+__all__ = ["Baseline", "Baselines", "policy_of"]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """An active reference: its columns, and how good the model was on its labelled rows."""
+    """An active reference: its columns, how good the model was on its labelled rows, and each column's limits."""
 
     columns: Mapping[str, ColumnReference] = field(default_factory=dict)
     performance: PerformanceSummary | None = None
+    limits: Mapping[str, ColumnLimits] = field(default_factory=dict)
 
 
 class Baselines:
@@ -53,22 +55,24 @@ class Baselines:
         if found not in self._read:
             with self._database.read() as connection:
                 rows = queries.columns_of(connection, found)
-            self._read[found] = _baseline(rows, self._config.model(model))
+                whole = queries.calibration_of(connection, found)
+            self._read[found] = _baseline(rows, whole, self._config.model(model))
         return self._read[found]
 
 
-def _baseline(rows: Sequence[Any], model: Model) -> Baseline:
-    columns, performance = {}, None
+def policy_of(model: Model) -> Policy:
+    """What the configuration allows a model."""
+    return Policy(Budget(*model.drift.budget), model.drift.minimum_effect, model.windows.size)
+
+
+def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Baseline:
+    columns, limits, performance = {}, {}, None
+    policy = policy_of(model)
     for row in rows:
-        summary = decode(row.data)
-        if row.column_name == PERFORMANCE and isinstance(summary, PerformanceSummary):
+        name, summary = row.column_name, decode(row.data)
+        if name == PERFORMANCE and isinstance(summary, PerformanceSummary):
             performance = summary
         elif isinstance(summary, NumericSummary | CategoricalSummary):
-            columns[row.column_name] = ColumnReference(
-                row.column_name,
-                row.kind,
-                summary,
-                Bins.from_json(row.bins),
-                limits(row.calibration, model.windows.size, model.drift.minimum_effect),
-            )
-    return Baseline(columns, performance)
+            columns[name] = ColumnReference(name, row.kind, summary, Bins.from_json(row.bins))
+            limits[name] = limits_of(row.calibration, whole, len(rows), policy)
+    return Baseline(columns, performance, limits)

@@ -1,156 +1,152 @@
-"""How far ordinary windows lie from the whole reference, learnt from the reference's own windows.
+"""How far ordinary windows lie apart, learnt from the reference's own, and the thresholds that a budget leaves.
 
-Rows of one window depend on each other: one day has one weather, one sale, one holiday. Its distribution lies far
-from two months' without anything having changed. So the reference is cut into windows of the size that will be
-judged, each is compared with the whole, and a column's limit is
-
-    max(minimum effect, 1.5 x how far those windows reach)
-
-where they reach as far as the 99 % point of all but the farthest: one blizzard must not blind a column for good.
-PSI counts without what chance gives at the window's size (`detectors.methods.psi` adds that again for the window at
-hand), and grows with the square of a shift, so the margin of 1.5 is about 22 % of a shift. Below eight windows there
-is nothing to learn from, and PSI's customary mark of a major change, 0.25, is the limit.
+The reference is cut into windows of the size that will be judged. Each is compared with the reference without the day
+it lies in, and stands so and so many spreads above what the other windows of its hour or weekday say is usual
+(`detectors.ordinary`). The highest standing of all columns in a window is what raises an alarm, so its tail
+(`detectors.tails`) gives one limit in spreads that all columns share, however they hang together. Made-up months of the
+same windows give the limit for lasting changes (`detectors.resampling`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.base import Limit
-from detectors.methods import missing, unseen
-from detectors.methods.psi import expected, psi
-from remora.config.base import format_duration
+from detectors.ordinary import Observed, learn
+from detectors.resampling import Heights, heights, steps_of
+from detectors.tails import Tail, fit_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
-__all__ = [
-    "MINIMUM_EFFECTS",
-    "MIN_WINDOWS",
-    "WindowTable",
-    "calibrate",
-    "limits",
-    "missing_rates",
-    "psi_excess",
-    "unseen_rates",
-]
+    from detectors.budget import Budget
+
+__all__ = ["MIN_WINDOWS", "Calibrated", "Whole", "calibrate"]
 
 MIN_WINDOWS = 8
-MARGIN = 1.5
-FALLBACK_PSI = 0.25
-MINIMUM_EFFECTS = {
-    "missing_rate": missing.MINIMUM_EFFECT,
-    "unseen_rate": unseen.MINIMUM_EFFECT,
-}  # PSI's is configured
-_RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+Columns = Mapping[str, Mapping[str, Observed]]
 
 
 @dataclass(frozen=True)
-class WindowTable:
-    """Counts per window and bin, shape (windows, bins); `missing` and `rows` per window, shape (windows,)."""
+class Whole:
+    """What all columns of a reference share: from `windows` windows, the tail of their highest standing.
 
-    counts: NDArray[np.float64]
-    missing: NDArray[np.float64]
-    rows: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Spread:
-    """What is stored of a metric: quantiles over the reference's windows."""
-
-    windows: int
-    p50: float
-    p90: float
-    p99: float
-    max: float
-    reach: float  # the 99 % point of all but the farthest
-
-
-def psi_excess(table: WindowTable, min_samples: int) -> list[float]:
-    """Per window with enough values: PSI against the whole, less what chance gives at its size; from 0."""
-    whole = table.counts.sum(axis=0)
-    found = []
-    for counts in table.counts:
-        size = counts.sum()
-        if size >= min_samples:
-            noise = expected(len(whole), size, whole.sum())
-            found.append(max(0.0, psi(whole, counts) - noise))
-    return found
-
-
-def missing_rates(table: WindowTable, min_samples: int) -> list[float]:
-    """Per window with enough rows: the share without a value."""
-    enough = table.rows >= min_samples
-    return [float(rate) for rate in table.missing[enough] / table.rows[enough]]
-
-
-def unseen_rates(windows: NDArray[np.int64], codes: NDArray[np.int64], min_samples: int) -> list[float]:
-    """Per window with enough values: the share of rows whose category no other window has.
-
-    `windows` and `codes` give each row's window and category as numbers from 0, both of shape (rows,).
+    `spared` freak windows are not part of the tail; `heights` is None where there are too few windows.
     """
-    if len(codes) == 0:
-        return []
-    pairs = np.unique(np.stack([codes, windows]), axis=1)[0]
-    lonely = np.bincount(pairs, minlength=int(codes.max()) + 1) == 1
-    rows = np.bincount(windows)
-    alone = np.bincount(windows, weights=lonely[codes].astype(float), minlength=len(rows))
-    enough = rows >= min_samples
-    return [float(rate) for rate in alone[enough] / rows[enough]]
 
+    window: timedelta
+    windows: int
+    columns: int
+    tail: Tail
+    spared: int
+    heights: Heights
 
-def calibrate(metrics: Mapping[str, Sequence[float]], window: timedelta) -> dict[str, Any]:
-    """What `reference_columns.calibration` keeps: the window's size and each metric's spread over the windows."""
-    kept: dict[str, Any] = {"window_seconds": window.total_seconds(), "metrics": {}}
-    for name, values in metrics.items():
-        nearer = sorted(values)[:-1]
-        reach = float(np.quantile(nearer, 0.99)) if nearer else 0.0
-        quantiles = np.quantile(values, list(_RANKS.values())) if len(values) else np.zeros(len(_RANKS))
-        numbers = dict(zip(_RANKS, map(float, quantiles), strict=True))
-        kept["metrics"][name] = asdict(_Spread(windows=len(values), reach=reach, **numbers))
-    return kept
+    def spreads(self, budget: Budget) -> float:
+        """How many spreads above what is usual one window must stand to raise an alarm."""
+        allowed = budget.per_window(self.window)
+        return self.tail.point(allowed / 2 if self.spared else allowed)
 
+    def height(self, budget: Budget) -> float:
+        """How high the sum of a lasting change must come."""
+        return max(1.0, self.heights.point(budget.per_window(self.window)))
 
-def limits(calibration: Mapping[str, Any], window: timedelta, minimum_psi: float) -> dict[str, Limit]:
-    """Each metric's limit for windows of this size, and in words where it comes from."""
-    same = calibration.get("window_seconds") == window.total_seconds()
-    minimum = {"psi": minimum_psi, **MINIMUM_EFFECTS}
-    found = {}
-    for name, effect in minimum.items():
-        spread = calibration.get("metrics", {}).get(name)
-        windows = 0 if spread is None else spread["windows"]
-        if same and windows >= MIN_WINDOWS:
-            found[name] = _learnt(effect, spread, window)
-        else:
-            found[name] = Limit(*_fallback(name, effect, windows, None if same else window))
-    return found
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON for `reference_sets.calibration`."""
+        return {
+            "window_seconds": self.window.total_seconds(), "windows": self.windows, "columns": self.columns,
+            "tail": asdict(self.tail), "spared": self.spared, "heights": self.heights.to_json(),
+        }  # fmt: skip
 
-
-def _learnt(effect: float, spread: Mapping[str, Any], window: timedelta) -> Limit:
-    usual = MARGIN * spread["reach"]
-    size = format_duration(window)
-    if usual > effect:
-        return Limit(
-            usual,
-            f"{MARGIN:g} times how far the reference's own {spread['windows']} windows of {size} reach",
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Whole | None:
+        """What `to_json` wrote; None where nothing could be learnt."""
+        if "tail" not in data:
+            return None
+        return cls(
+            timedelta(seconds=data["window_seconds"]),
+            data["windows"],
+            data["columns"],
+            Tail(**data["tail"]),
+            data["spared"],
+            Heights.from_json(data["heights"]),
         )
-    return Limit(
-        effect,
-        f"the minimum effect, beyond how far the reference's own {spread['windows']} windows of {size} lie",
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """JSON for `reference_sets.calibration` and, by column, for `reference_columns.calibration`."""
+
+    whole: dict[str, Any]
+    columns: dict[str, dict[str, Any]]
+
+
+def calibrate(columns: Columns, starts: NDArray[np.float64], size: timedelta, budget: Budget) -> Calibrated:
+    """Learn from windows that start at these seconds since 1970; fewer than `MIN_WINDOWS` teach nothing."""
+    windows = len(starts)
+    seconds = size.total_seconds()
+    kept: dict[str, dict[str, Any]] = {name: {"window_seconds": seconds, "metrics": {}} for name in columns}
+    standings: list[NDArray[np.float64]] = []
+    names: list[tuple[str, str]] = []
+    for name, metrics in columns.items():
+        for metric, seen in metrics.items():
+            if int(seen.usable.sum()) < MIN_WINDOWS:
+                continue
+            ordinary, standing = learn(seen, starts, size)
+            kept[name]["metrics"][metric] = ordinary.to_json()
+            if seen.squared:
+                standings.append(standing)
+                names.append((name, metric))
+    found: dict[str, Any] = {"window_seconds": seconds, "windows": windows}
+    if standings:
+        together = np.stack(standings, axis=1)
+        whole = _whole(together, size, budget)
+        if whole is not None:
+            found = whole.to_json() | {"proof": _proof(whole, together, names, starts, budget)}
+    return Calibrated(found, kept)
+
+
+def _whole(standing: NDArray[np.float64], size: timedelta, budget: Budget) -> Whole | None:
+    some = np.isfinite(standing).any(axis=1)
+    highest = np.nanmax(standing[some], axis=1)
+    if len(highest) < MIN_WINDOWS:
+        return None
+    spared = min(int(budget.per_window(size) * len(highest)), len(highest) // 20)
+    tail = fit_tail(np.sort(highest)[: len(highest) - spared])
+    every = heights(standing, size, budget.period)
+    return Whole(size, len(highest), standing.shape[1], tail, spared, every)
+
+
+def _proof(
+    whole: Whole, standing: NDArray[np.float64], names: list[tuple[str, str]], starts: NDArray[np.float64],
+    budget: Budget,
+) -> dict[str, Any]:  # fmt: skip
+    """What the thresholds would have done in the reference itself: shown before they go live."""
+    limit, height = whole.spreads(budget), whole.height(budget)
+    far = np.nan_to_num(standing, nan=-np.inf) > limit
+    lasting = _lasting(standing, height)
+    alarms = far | lasting
+    during = np.concatenate([[0], alarms.max(axis=1).astype(int)])
+    by_column = sorted(
+        ((name, int(count)) for (name, _), count in zip(names, alarms.sum(axis=0), strict=True) if count),
+        key=lambda item: (-item[1], item[0]),
     )
+    days = len(starts) * whole.window / timedelta(days=1)
+    return {
+        "budget": str(budget), "spreads": limit, "height": height, "days": days, "alarms": int((np.diff(during) > 0).sum()),
+        "allowed": budget.in_days(days), "columns": [{"feature": name, "windows": count} for name, count in by_column[:10]],
+    }  # fmt: skip
 
 
-def _fallback(name: str, effect: float, windows: int, other: timedelta | None) -> tuple[float, str]:
-    if other is not None:
-        why = f"the reference was not cut into windows of {format_duration(other)}: build it again"
-    else:
-        why = f"the reference has {windows} windows of its own with enough rows, {MIN_WINDOWS} are needed to learn from"
-    if name == "psi":
-        return max(effect, FALLBACK_PSI), f"the customary mark of a major change ({why})"
-    return effect, f"the minimum effect ({why})"
+def _lasting(standing: NDArray[np.float64], height: float) -> NDArray[np.bool_]:
+    """In which windows Page's sum of each column lies above the limit, as `detectors.changes.cusum` has it."""
+    found = np.zeros(standing.shape, dtype=bool)
+    sums = np.zeros(standing.shape[1])
+    for window, increments in enumerate(steps_of(standing)):
+        sums = np.clip(sums + increments, 0.0, 2 * height)
+        found[window] = sums > height
+    return found

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from detectors.windows import Window
     from remora.config import Config
-    from remora.config.models import Windows
     from remora.database import Database
 
 __all__ = ["MOST_PER_PASS", "is_behind", "run_due"]
@@ -120,7 +119,7 @@ def _open(
             windows = config.model(model).windows
             # One row with a date of long ago must not make a century of windows due.
             first_seen = max(first_seen, now - windows.backfill)  # noqa: PLW2901
-            spans = {job: due_span(first_seen, now, windows.size, _lateness(windows, job)) for job in JOBS}
+            spans = {job: due_span(first_seen, now, windows.size, windows.lateness_of(job)) for job in JOBS}
             longest = max(spans.values(), key=lambda span: span.count)
             done = queries.done_between(connection, model, longest.start, longest.end)
             for job, span in spans.items():
@@ -136,12 +135,7 @@ def _open(
 
 
 def _due_at(config: Config, key: RunKey) -> tuple[datetime, str, int]:
-    lateness = _lateness(config.model(key.model).windows, key.job)
-    return key.end + lateness, key.model, JOBS.index(key.job)
-
-
-def _lateness(windows: Windows, job: str) -> timedelta:
-    return windows.label_lateness if job == "performance" else windows.lateness
+    return key.end + config.model(key.model).windows.lateness_of(key.job), key.model, JOBS.index(key.job)
 
 
 def _first(tick: _Pass, key: RunKey, baselines: Baselines) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from detectors import queries
 from remora.summaries import Summary, TrafficSummary, encode, merge_encoded
 from remora.summaries.codec import UnreadableSummaryError
-from remora.summaries.profile import LATENCY, PERFORMANCE, TRAFFIC
+from remora.summaries.profile import LATENCY, LOST, PERFORMANCE, SCORES, TRAFFIC
 from remora.tables import summaries
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ __all__ = ["Loaded", "Slice", "load"]
 _Merged = Summary | UnreadableSummaryError
 S = TypeVar("S", bound=Any)
 
+_NO_FEATURES = {TRAFFIC, LATENCY, PERFORMANCE, LOST, SCORES}
+
 # What each job reads. Drift is judged over all segments together.
 _COLUMNS: dict[str, sa.ColumnElement[bool]] = {
-    "traffic": summaries.c.column_name.in_((TRAFFIC, LATENCY)),
-    "drift": sa.and_(summaries.c.segment == "", summaries.c.column_name.not_in((LATENCY, PERFORMANCE))),
+    "traffic": summaries.c.column_name.in_((TRAFFIC, LATENCY, LOST)),
+    "drift": sa.and_(summaries.c.segment == "", summaries.c.column_name.not_in((LATENCY, PERFORMANCE, LOST))),
     "performance": summaries.c.column_name.in_((TRAFFIC, PERFORMANCE)),
 }
 
@@ -49,7 +51,7 @@ class Slice:
     @property
     def columns(self) -> set[str]:
         """Names of the features, the score and the predicted class."""
-        return {column for column, _ in self.merged if column not in {TRAFFIC, LATENCY, PERFORMANCE}}
+        return {column for column, _ in self.merged if column not in _NO_FEATURES}
 
     @property
     def answered(self) -> int:
@@ -62,10 +64,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A window by (version, segment); version '' is all versions together and always there."""
+    """A window by (version, segment); version '' is all versions together and always there.
+
+    `personal` are the features that were first seen in it to look personal, and what they look like.
+    """
 
     slices: Mapping[tuple[str, str], Slice]
     watermark: int
+    personal: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(database: Database, model: str, window: Window, job: str) -> Loaded:
@@ -73,7 +79,8 @@ def load(database: Database, model: str, window: Window, job: str) -> Loaded:
     watermark = database.settled(summaries.c.seq)
     with database.read() as connection:
         rows = queries.summaries_of(connection, model, window, _COLUMNS[job], watermark)
-    return Loaded(_slices(rows), watermark)
+        personal = queries.personal_fields_of(connection, model, window) if job == "traffic" else {}
+    return Loaded(_slices(rows), watermark, personal)
 
 
 def _slices(rows: Iterable[Any]) -> dict[tuple[str, str], Slice]:

@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from detectors.windows import EPOCH, Window
+from remora.bulk import select_keys
 from remora.database import insert_new
 from remora.runs import GIVEN_UP_AFTER, Run, RunKey
-from remora.tables import clock, findings, job_runs, models, reference_columns, reference_sets, summaries
+from remora.summaries.granularity import MINUTE, holds
+from remora.tables import (
+    Instant,
+    archives,
+    clock,
+    findings,
+    job_runs,
+    labels,
+    models,
+    personal_fields,
+    predictions,
+    reference_columns,
+    reference_sets,
+    summaries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +33,25 @@ if TYPE_CHECKING:
 __all__ = [
     "active_references",
     "advance_cursor",
+    "calibration_of",
+    "coarse_summaries",
     "columns_of",
     "cursor",
     "decided_runs",
+    "delete_summaries",
+    "details_before",
     "done_between",
+    "fine_summaries",
+    "first_prediction",
+    "first_summary",
     "known_models",
+    "labels_of",
     "open_runs",
+    "personal_fields_of",
+    "predictions_between",
     "read_clock_row",
     "replace_reference",
+    "rows_between",
     "runs_between",
     "store_findings",
     "summaries_of",
@@ -33,6 +59,7 @@ __all__ = [
 ]
 
 
+_AT_ONCE = 5000  # parameters in one statement
 _REVISIONS = "revisions"  # the job_runs row whose watermark says how far late rows were looked for
 
 _IS_CURSOR = sa.and_(job_runs.c.job == _REVISIONS, job_runs.c.model == "", job_runs.c.window_start == EPOCH)
@@ -64,19 +91,36 @@ def open_runs(connection: sa.Connection, job: str, model: str, wall: datetime) -
     return [Window(start, end) for start, end in connection.execute(query)]
 
 
-def decided_runs(connection: sa.Connection, job: str, model: str) -> list[Window]:
-    """Windows that nothing has to wait for: done, or given up after so many attempts."""
+def decided_runs(
+    connection: sa.Connection, job: str, model: str, span: tuple[datetime, datetime] | None = None
+) -> list[Window]:
+    """Windows that nothing has to wait for: done, or given up after so many attempts; those that overlap the span."""
     decided = sa.or_(job_runs.c.state == "done", job_runs.c.attempts >= GIVEN_UP_AFTER)
     query = sa.select(job_runs.c.window_start, job_runs.c.window_end).where(
         job_runs.c.job == job, job_runs.c.model == model, decided
     )
+    if span is not None:
+        query = query.where(job_runs.c.window_start < span[1], job_runs.c.window_end > span[0])
     return [Window(start, end) for start, end in connection.execute(query)]
+
+
+def personal_fields_of(connection: sa.Connection, model: str, window: Window) -> dict[str, str]:
+    """Features that were first seen in a window to look personal, and like what."""
+    p = personal_fields
+    query = sa.select(p.c.feature, p.c.looks_like).where(
+        p.c.model == model, p.c.first_seen >= window.start, p.c.first_seen < window.end
+    )
+    return {row.feature: row.looks_like for row in connection.execute(query.order_by(p.c.feature))}
 
 
 def summaries_of(
     connection: sa.Connection, model: str, window: Window, columns: sa.ColumnElement[bool], watermark: int,
 ) -> list[Any]:  # fmt: skip
-    """Rows (version, segment, column_name, kind, data) of a window, up to the watermark."""
+    """Rows (version, segment, column_name, kind, data) of a window, up to the watermark.
+
+    Rows that compaction has merged are read whatever their number: some of what is in them may lie below the mark,
+    and what lies above is looked at again as late.
+    """
     query = (
         sa.select(
             summaries.c.version,
@@ -89,12 +133,103 @@ def summaries_of(
             summaries.c.model == model,
             summaries.c.start >= window.start,
             summaries.c.start < window.end,
-            summaries.c.seq <= watermark,
+            summaries.c.granularity.in_(holds(window.end - window.start)),
+            sa.or_(summaries.c.seq <= watermark, summaries.c.granularity != MINUTE),
             columns,
         )
         .order_by(summaries.c.seq)  # the same rows in the same order give the same sketch
     )
     return list(connection.execute(query))
+
+
+# --- compaction ------------------------------------------------------------------------------------------------------
+
+
+def first_summary(
+    connection: sa.Connection, model: str, granularity: str, after: datetime, before: datetime
+) -> datetime | None:
+    """The start of the oldest summary of a granularity with after <= start < before."""
+    query = sa.select(sa.func.min(summaries.c.start, type_=Instant)).where(
+        summaries.c.granularity == granularity,
+        summaries.c.model == model,
+        summaries.c.start >= after,
+        summaries.c.start < before,
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def fine_summaries(
+    connection: sa.Connection, model: str, granularity: str, span: tuple[datetime, datetime], after: int, limit: int,
+) -> list[Any]:  # fmt: skip
+    """Rows of `summaries` of a granularity whose start lies in the span, by number, those after a number."""
+    query = sa.select(summaries).where(
+        summaries.c.granularity == granularity,
+        summaries.c.model == model,
+        summaries.c.start >= span[0],
+        summaries.c.start < span[1],
+        summaries.c.seq > after,
+    )
+    return list(connection.execute(query.order_by(summaries.c.seq).limit(limit)))
+
+
+def coarse_summaries(
+    connection: sa.Connection, model: str, granularity: str, start: datetime, columns: set[str]
+) -> list[Any]:
+    """Rows of `summaries` of a granularity that begin at this start and are of these columns."""
+    query = sa.select(summaries).where(
+        summaries.c.granularity == granularity, summaries.c.model == model, summaries.c.start == start
+    )
+    return [row for row in connection.execute(query) if row.column_name in columns]
+
+
+def delete_summaries(connection: sa.Connection, seqs: Sequence[int]) -> None:
+    """Take these rows away."""
+    for first in range(0, len(seqs), _AT_ONCE):
+        some = seqs[first : first + _AT_ONCE]
+        connection.execute(sa.delete(summaries).where(summaries.c.seq.in_(some)))
+
+
+# --- the archive -----------------------------------------------------------------------------------------------------
+
+
+def first_prediction(connection: sa.Connection, model: str, before: datetime) -> datetime | None:
+    """The event time of a model's oldest row that lies before this instant."""
+    query = sa.select(sa.func.min(predictions.c.timestamp, type_=Instant)).where(
+        predictions.c.model == model, predictions.c.timestamp < before
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def rows_between(connection: sa.Connection, model: str, start: datetime, end: datetime) -> int:
+    """About how many rows of a model lie in a stretch of time, in the database and in files of the archive."""
+    stored = sa.select(sa.func.count()).where(
+        predictions.c.model == model, predictions.c.timestamp >= start, predictions.c.timestamp < end
+    )
+    moved = sa.select(sa.func.coalesce(sa.func.sum(archives.c.rows), 0)).where(
+        archives.c.model == model, archives.c.first < end, archives.c.last >= start
+    )
+    return int(connection.execute(stored).scalar_one() + connection.execute(moved).scalar_one())
+
+
+def predictions_between(connection: sa.Connection, model: str, window: Window, limit: int) -> list[Any]:
+    """Rows of `predictions` of a window, oldest first, locked."""
+    query = sa.select(predictions).where(
+        predictions.c.model == model,
+        predictions.c.timestamp >= window.start,
+        predictions.c.timestamp < window.end,
+    )
+    ordered = query.order_by(predictions.c.timestamp, predictions.c.id).limit(limit)
+    return list(connection.execute(ordered.with_for_update()))
+
+
+def labels_of(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> dict[str, tuple[Any, datetime]]:
+    """The label of each of these predictions of one model that has one, and when it became known, locked."""
+    query = sa.select(labels.c.id, labels.c.label, labels.c.timestamp).with_for_update(of=labels)
+    return {
+        row.id: (row.label, row.timestamp) for row in select_keys(connection, query, ("model", "id"), keys)
+    }
 
 
 def store_findings(
@@ -127,6 +262,27 @@ def active_references(connection: sa.Connection, model: str) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def calibration_of(connection: sa.Connection, reference_id: str) -> dict[str, Any]:
+    """What all columns of a reference share."""
+    query = sa.select(reference_sets.c.calibration).where(reference_sets.c.id == reference_id)
+    return dict(connection.execute(query).scalar_one())
+
+
+def details_before(
+    connection: sa.Connection, model: str, window: Window, metrics: Sequence[str]
+) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    """`details` of the window just before, by version, segment, metric and feature."""
+    query = sa.select(
+        findings.c.version, findings.c.segment, findings.c.metric, findings.c.feature, findings.c.details
+    ).where(
+        findings.c.model == model,
+        findings.c.metric.in_(metrics),
+        findings.c.window_end == window.start,
+        findings.c.latest,
+    )
+    return {tuple(row[:4]): row[4] for row in connection.execute(query)}
+
+
 def columns_of(connection: sa.Connection, reference_id: str) -> list[Any]:
     """Rows of `reference_columns`."""
     return list(
@@ -140,12 +296,11 @@ def replace_reference(
     connection: sa.Connection, reference: dict[str, Any], columns: Sequence[dict[str, Any]]
 ) -> None:
     """Store a reference and make it the active one of its model and version."""
-    connection.execute(
-        sa.update(reference_sets)
-        .where(reference_sets.c.model == reference["model"], reference_sets.c.version == reference["version"])
-        .values(active=False),
-    )
-    connection.execute(sa.insert(reference_sets), [reference])
+    same = (reference_sets.c.model == reference["model"]) & (reference_sets.c.version == reference["version"])
+    connection.execute(sa.update(reference_sets).where(same).values(active=False))
+    highest = sa.select(sa.func.coalesce(sa.func.max(reference_sets.c.number), 0))
+    number = connection.execute(highest.where(same, reference_sets.c.name == reference["name"])).scalar_one()
+    connection.execute(sa.insert(reference_sets), [{**reference, "number": number + 1}])
     connection.execute(sa.insert(reference_columns), list(columns))
 
 

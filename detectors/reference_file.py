@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from detectors.errors import ReferenceFileError
+from remora.archive import OWN as ARCHIVED
 
 __all__ = ["Names", "Rows", "read_rows"]
 
@@ -64,17 +65,22 @@ def read_rows(path: Path, version: str = "", names: Names | None = None) -> Rows
     if frame.empty:
         raise ReferenceFileError(f"{path}: there are no rows in it")
     frame = frame.reset_index(drop=True)
-    features = [str(name) for name in frame.columns if name not in names.all()]
+    features = [str(name) for name in frame.columns if name not in names.all() and name not in ARCHIVED]
     _check_features(frame, features, path)
     timestamp = _timestamps(frame[names.timestamp], path) if names.timestamp in frame else None
     return Rows(
         frame[features],
         timestamp,
-        _score(frame[names.score], path) if names.score in frame else None,
-        frame.get(names.prediction),
-        frame.get(names.label),
+        _score(frame[names.score], path) if _filled(frame, names.score) else None,
+        frame[names.prediction] if _filled(frame, names.prediction) else None,
+        frame[names.label] if _filled(frame, names.label) else None,
         _source(path, timestamp),
     )
+
+
+def _filled(frame: pd.DataFrame, name: str) -> bool:
+    """Whether there is such a column with a value in it."""
+    return name in frame and bool(frame[name].notna().any())
 
 
 def _read(path: Path) -> pd.DataFrame:

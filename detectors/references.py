@@ -6,11 +6,13 @@ Everything is counted exactly, from all rows; only the summaries that are stored
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,10 +20,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from detectors import queries
+from detectors.baselines import policy_of
 from detectors.binning import Bins, categorical_bins, numeric_bins
-from detectors.calibration import WindowTable, calibrate, missing_rates, psi_excess, unseen_rates
+from detectors.calibration import calibrate
 from detectors.errors import ReferenceFileError
+from detectors.observing import WindowTable, missing_rates, psi_distances, unseen_rates
+from detectors.ordinary import Observed
 from detectors.reference_file import Rows, read_rows
+from detectors.reference_rows import Stretch, traffic_rows
+from remora import __version__
 from remora.config import Config
 from remora.config.models import Model
 from remora.database import Database
@@ -30,15 +37,19 @@ from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSumm
 from remora.summaries.categorical import category_name
 from remora.summaries.profile import PERFORMANCE, PREDICTION, SCORE
 
-__all__ = ["SAMPLE_ROWS", "ReferenceSet", "Target", "build", "store_rows"]
+if TYPE_CHECKING:
+    from detectors.spark import Profile
+
+__all__ = [
+    "SAMPLE_ROWS", "ReferenceSet", "Target", "build", "build_from_traffic", "store_profile", "store_rows",
+]  # fmt: skip
 
 SAMPLE_ROWS = 2000
-_MIN_WINDOW_ROWS = 30  # smaller windows of the reference say nothing of ordinary windows
 
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """What was stored; `windows` is how many of its own windows the thresholds were learnt from."""
+    """What was stored; `windows` is how many windows it was cut into, `calibration` what they taught."""
 
     id: str
     model: str
@@ -47,33 +58,69 @@ class ReferenceSet:
     columns: int
     source: str
     windows: int
+    calibration: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Target:
-    """Whose reference it shall be; version '' serves every version without one of its own."""
+    """Whose reference it shall be, and its name; version '' serves every version without one of its own.
+
+    `provenance` says where it comes from, beside what is noted anyway.
+    """
 
     model: str
     version: str = ""
+    name: str = "default"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """Each row's window as a number from 0; all rows are in one where there are no timestamps."""
+    """Each row's window as a number from 0; all rows are in one where there are no timestamps.
+
+    `starts` are in seconds since 1970.
+    """
 
     codes: NDArray[np.int64]
-    count: int
+    starts: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        return len(self.starts)
 
 
-def build(
+@dataclass(frozen=True)
+class _Column:
+    """What is stored of a column, and each metric in each of the reference's windows."""
+
+    stored: dict[str, Any]
+    seen: dict[str, Observed]
+
+
+def build(  # noqa: PLR0913  (what, whose, when and its name)
     database: Database, config: Config, *, model: str, version: str, path: Path, now: datetime,
+    name: str = "default",
 ) -> ReferenceSet:  # fmt: skip
     """Profile a CSV or Parquet file as the reference of a model, or of one version; it replaces the one before.
 
     Raises `ReferenceFileError` (a `UserError`) where the file cannot be used.
     """
     rows = read_rows(path, version)
-    return store_rows(database, config, Target(model, version), rows, now)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target = Target(model, version, name, {"kind": "file", "file": path.name, "sha256": digest})
+    return store_rows(database, config, target, rows, now)
+
+
+def build_from_traffic(
+    database: Database, config: Config, stretch: Stretch, *, archive: Path | None, now: datetime,
+    name: str = "default",
+) -> ReferenceSet:  # fmt: skip
+    """Make what a model was asked in a stretch of time its reference. Raises `ReferenceFileError`."""
+    rows = traffic_rows(database, config.model(stretch.model), stretch, archive)
+    span = {"from": stretch.start.isoformat(), "to": stretch.end.isoformat()}
+    target = Target(stretch.model, stretch.version, name, {"kind": "window", **span})
+    return store_rows(database, config, target, rows, now)
 
 
 def store_rows(database: Database, config: Config, target: Target, rows: Rows, now: datetime) -> ReferenceSet:
@@ -85,43 +132,79 @@ def store_rows(database: Database, config: Config, target: Target, rows: Rows, n
             f"{rows.source}: there is no column {absent[0]!r}, which remora.yaml names as a feature"
         )
     windows = _windows(rows, settings.windows.size)
-    columns = [
-        _column(str(name), rows.features[name], settings, windows)
-        for name in rows.features.columns
-    ]  # fmt: skip
+    columns = [_column(str(name), rows.features[name], settings, windows) for name in rows.features.columns]
     if rows.score is not None:
         columns.append(_column(SCORE, rows.score, settings, windows))
     if rows.prediction is not None and rows.prediction.notna().any():
         columns.append(_column(PREDICTION, rows.prediction, settings, windows))
-    if rows.label is not None:
-        columns.append(_performance(rows, settings.kind, settings.positive))
+    label = [] if rows.label is None else [_performance(rows, settings.kind, settings.positive)]
+    made, kept = _made(target, settings, windows.starts, columns, label, (len(rows), rows.source))
+    _insert(database, made, target, kept, rows, now)
+    return made
+
+
+def store_profile(
+    database: Database, config: Config, target: Target, profile: Profile, now: datetime
+) -> ReferenceSet:
+    """Store what another engine has profiled."""
+    columns = []
+    for column in profile.columns:
+        missing = profile.rows - column.counts.sum(axis=1)
+        table = WindowTable(column.counts, missing, profile.rows, profile.starts)
+        columns.append(_Column(_stored(column.name, column.summary, column.bins), _seen(table)))
+    settings, counted = config.model(target.model), (profile.total, profile.source)
+    made, kept = _made(target, settings, profile.starts, columns, [], counted)
+    _insert(database, made, target, kept, profile.sample, now)
+    return made
+
+
+def _made(
+    target: Target, settings: Model, starts: NDArray[np.float64], columns: Sequence[_Column],
+    label: Sequence[dict[str, Any]], counted: tuple[int, str],
+) -> tuple[ReferenceSet, list[dict[str, Any]]]:  # fmt: skip
+    """The reference and what is stored of its columns, with what its own windows teach."""
+    seen = {column.stored["column_name"]: column.seen for column in columns}
+    policy = policy_of(settings)
+    learnt = calibrate(seen, starts, policy.window, policy.budget)
+    kept = [
+        {**column.stored, "calibration": learnt.columns[column.stored["column_name"]]} for column in columns
+    ]
+    kept.extend(label)
+    rows, source = counted
     made = ReferenceSet(
-        new_id(), target.model, target.version, len(rows), len(columns), rows.source, windows.count
+        new_id(), target.model, target.version, rows, len(kept), source, len(starts), learnt.whole
     )
+    return made, kept
+
+
+def _insert(
+    database: Database, made: ReferenceSet, target: Target, columns: Sequence[dict[str, Any]], rows: Rows,
+    now: datetime,
+) -> None:  # fmt: skip
     stored = {
         "id": made.id, "model": made.model, "version": made.version, "source": made.source, "rows": made.rows,
-        "built_at": now, "active": True, "sample": _sample(rows),
+        "built_at": now, "active": True, "sample": _sample(rows), "calibration": made.calibration, "name": target.name,
+        "provenance": {"engine": "local", "remora": __version__, **target.provenance},
     }  # fmt: skip
     with database.write() as connection:
         queries.replace_reference(
             connection, stored, [{**column, "reference_id": made.id} for column in columns]
         )
-    return made
 
 
 def _windows(rows: Rows, size: timedelta) -> _Windows:
     if rows.timestamp is None:
-        return _Windows(np.zeros(len(rows), dtype=np.int64), 1)
+        return _Windows(np.zeros(len(rows), dtype=np.int64), np.zeros(1))
     micros = rows.timestamp.to_numpy(dtype="datetime64[us]").astype(np.int64)
     starts = micros // (size // timedelta(microseconds=1))
     distinct, codes = np.unique(starts, return_inverse=True)
-    return _Windows(codes.astype(np.int64), len(distinct))
+    return _Windows(codes.astype(np.int64), distinct.astype(np.float64) * size.total_seconds())
 
 
-def _column(name: str, values: pd.Series, model: Model, windows: _Windows) -> dict[str, Any]:
+def _column(name: str, values: pd.Series, model: Model, windows: _Windows) -> _Column:
     if _kind(name, values, model) == "numeric":
-        return _numeric(name, values, model.drift.bins, model.windows.size, windows)
-    return _categorical(name, values, model.windows.size, windows)
+        return _numeric(name, values, model.drift.bins, windows)
+    return _categorical(name, values, windows)
 
 
 def _kind(name: str, values: pd.Series, model: Model) -> str:
@@ -134,7 +217,7 @@ def _kind(name: str, values: pd.Series, model: Model) -> str:
     return stated or ("numeric" if number else "categorical")
 
 
-def _numeric(name: str, values: pd.Series, bins: int, size: timedelta, windows: _Windows) -> dict[str, Any]:
+def _numeric(name: str, values: pd.Series, bins: int, windows: _Windows) -> _Column:
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
     finite = np.isfinite(numbers)
     summary = NumericSummary()
@@ -142,10 +225,10 @@ def _numeric(name: str, values: pd.Series, bins: int, size: timedelta, windows: 
     made = numeric_bins(numbers[finite], bins)
     codes = np.searchsorted(np.array(made.edges), numbers[finite], side="left")
     table = _table(windows, finite, codes, len(made.counts))
-    return _stored(name, summary, made, calibrate(_spreads(table), size))
+    return _Column(_stored(name, summary, made), _seen(table))
 
 
-def _categorical(name: str, values: pd.Series, size: timedelta, windows: _Windows) -> dict[str, Any]:
+def _categorical(name: str, values: pd.Series, windows: _Windows) -> _Column:
     present = values.notna().to_numpy()
     factors, distinct = pd.factorize(values[present])
     names = [category_name(value) for value in distinct.tolist()]
@@ -160,9 +243,10 @@ def _categorical(name: str, values: pd.Series, size: timedelta, windows: _Window
     place = {name: number for number, name in enumerate(made.categories)}
     bins = np.array([place.get(name, len(place)) for name in ordered], dtype=np.int64)
     table = _table(windows, present, bins[codes] if len(codes) else codes, len(made.counts))
-    spreads = _spreads(table)
-    spreads["unseen_rate"] = unseen_rates(windows.codes[present], codes.astype(np.int64), _MIN_WINDOW_ROWS)
-    return _stored(name, summary, made, calibrate(spreads, size))
+    seen = _seen(table)
+    if seen:
+        seen["unseen_rate"] = unseen_rates(windows.codes[present], codes.astype(np.int64), windows.count)
+    return _Column(_stored(name, summary, made), seen)
 
 
 def _table(windows: _Windows, present: NDArray[np.bool_], codes: NDArray[Any], bins: int) -> WindowTable:
@@ -170,25 +254,17 @@ def _table(windows: _Windows, present: NDArray[np.bool_], codes: NDArray[Any], b
     flat = windows.codes[present] * bins + codes
     counts = np.bincount(flat, minlength=windows.count * bins).reshape(windows.count, bins)
     rows = np.bincount(windows.codes, minlength=windows.count)
-    return WindowTable(counts.astype(float), rows - counts.sum(axis=1), rows.astype(float))
+    return WindowTable(counts.astype(float), rows - counts.sum(axis=1), rows.astype(float), windows.starts)
 
 
-def _spreads(table: WindowTable) -> dict[str, list[float]]:
+def _seen(table: WindowTable) -> dict[str, Observed]:
     if len(table.rows) == 1:
         return {}  # one window is the whole: it says nothing of how far windows lie apart
-    return {
-        "psi": psi_excess(table, _MIN_WINDOW_ROWS),
-        "missing_rate": missing_rates(table, _MIN_WINDOW_ROWS),
-    }
+    return {"psi": psi_distances(table), "missing_rate": missing_rates(table)}
 
 
-def _stored(
-    name: str, summary: NumericSummary | CategoricalSummary, bins: Bins, calibration: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "column_name": name, "kind": summary.kind, "data": encode(summary), "bins": bins.to_json(),
-        "calibration": calibration,
-    }  # fmt: skip
+def _stored(name: str, summary: NumericSummary | CategoricalSummary, bins: Bins) -> dict[str, Any]:
+    return {"column_name": name, "kind": summary.kind, "data": encode(summary), "bins": bins.to_json()}
 
 
 def _performance(rows: Rows, kind: str, positive: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _JOBS_OF_KIND = {
     "latency": ("traffic",),
     "numeric": ("drift",),
     "categorical": ("drift",),
+    "scores": ("drift",),
     "performance": ("performance",),
 }
 

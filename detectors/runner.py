@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from traceback import extract_tb
@@ -21,8 +21,11 @@ from detectors.base import (
     unknown,
 )
 from detectors.baselines import Baseline, Baselines
+from detectors.lasting import WATCH, watch
+from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
 from detectors.methods import FEATURE_METHODS, KINDS, performance, traffic
+from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
 from detectors.windows import Window
 from remora.catalogue import METRICS
@@ -38,7 +41,7 @@ from remora.summaries import (
     PerformanceSummary,
     TrafficSummary,
 )
-from remora.summaries.profile import LATENCY, PERFORMANCE, TRAFFIC
+from remora.summaries.profile import LATENCY, LOST, PERFORMANCE, TRAFFIC
 from remora.telemetry import REGISTRY, get_logger
 
 __all__ = ["Judged", "judge", "store"]
@@ -66,16 +69,33 @@ class Judged:
     watermark: int
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What a job has to go by: the window's summaries, what they are compared with, and the details of the one before."""
+
+    loaded: Loaded
+    model: Model
+    window: Window
+    find: Callable[[str], Baseline | None]
+    families: int
+    before: Mapping[tuple[str, str, str, str], Mapping[str, Any]]
+
+
 def judge(database: Database, config: Config, key: RunKey, baselines: Baselines, now: datetime) -> Judged:
     """Every finding of a job's window. A metric that fails becomes a finding that says so."""
     window = Window(key.start, key.end)
     loaded = load(database, key.model, window, key.job)
-    found = _JOBS[key.job](loaded, config.model(key.model), lambda version: baselines.of(key.model, version))
+    model = config.model(key.model)
+    job = _Job(loaded, model, window, lambda version: baselines.of(key.model, version), _families(loaded), {})
+    if key.job == "drift" and model.drift.lasting != "off":
+        with database.read() as connection:
+            job = replace(job, before=queries.details_before(connection, key.model, window, _LASTING))
+    found = _JOBS[key.job](job)
     rows = [
         {
             "model": key.model, "version": version, "segment": segment, "metric": metric, "feature": feature,
             "window_start": window.start, "window_end": window.end, "latest": True, "computed_at": now,
-            **vars(result),
+            **vars(result), "details": dict(result.details),
         }
         for version, segment, metric, feature, result in found
     ]  # fmt: skip
@@ -111,22 +131,34 @@ def _attempt(compute: Callable[[], dict[str, Result]], metrics: tuple[str, ...])
 
 # --- one generator per job -------------------------------------------------------------------------------------------
 
-_Find = Callable[[str], Baseline | None]
-_TRAFFIC = tuple(name for name, metric in METRICS.items() if metric.job == "traffic")
+_LASTING = ("psi",)  # the metrics whose small but lasting changes are looked for in every feature
+_OF_ALL = {"capture_lost", "personal_data"}  # not judged by version and segment
+_TRAFFIC = tuple(name for name, metric in METRICS.items() if metric.job == "traffic" and name not in _OF_ALL)
 
 
-def _traffic(loaded: Loaded, _model: Model, _find: _Find) -> Iterator[Found]:
-    for (version, segment), part in loaded.slices.items():
+def _traffic(job: _Job) -> Iterator[Found]:
+    for (version, segment), part in job.loaded.slices.items():
 
         def compute(part: Slice = part) -> dict[str, Result]:
             return traffic.judge(part.get(TRAFFIC, TrafficSummary), part.get(LATENCY, LatencySummary))
 
         for metric, result in _attempt(compute, _TRAFFIC).items():
             yield version, segment, metric, "", result
+    whole = job.loaded.slices["", ""]
+
+    def losses() -> dict[str, Result]:
+        return traffic.judge_losses(whole.get(TRAFFIC, TrafficSummary), whole.get(LOST, TrafficSummary))
+
+    for metric, result in _attempt(losses, ("capture_lost",)).items():
+        yield "", "", metric, "", result
+    for feature, result in traffic.judge_personal(job.loaded.personal).items():
+        yield "", "", "personal_data", feature, result
 
 
-def _performance(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
+def _performance(job: _Job) -> Iterator[Found]:
+    loaded, model, find = job.loaded, job.model, job.find
     maturity = Maturity(model.min_labelled, model.min_coverage)
+    task = Task(model.kind, model.positive, model.top)
     serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():
 
@@ -134,24 +166,42 @@ def _performance(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
             baseline = None if segment else find(version or serving) or find(version)
             usual = baseline.performance if baseline else None
             summary = part.get(PERFORMANCE, PerformanceSummary)
-            return performance.judge(summary, part.answered, model.kind, maturity, usual)
+            return performance.judge(summary, part.answered, task, maturity, usual)
 
         for metric, result in _attempt(compute, METRICS_OF_KIND[model.kind]).items():
             yield version, segment, metric, "", result
 
 
-def _drift(loaded: Loaded, model: Model, find: _Find) -> Iterator[Found]:
-    serving = _serving(loaded)
-    for (version, segment), part in loaded.slices.items():
-        baseline = find(version or serving) or find(version)
-        references = baseline.columns if baseline else {}
-        names = sorted({*references, *part.columns})
+def _drift(job: _Job) -> Iterator[Found]:
+    serving = _serving(job.loaded)
+    for (version, segment), part in job.loaded.slices.items():
+        baseline = job.find(version or serving) or job.find(version)
+        names = sorted({*(baseline.columns if baseline else ()), *part.columns})
         for name in names:
-            for metric, result in _column(name, part, references.get(name), baseline, model).items():
-                yield version, segment, metric, name, result
+            for metric, result in _column(name, part, baseline, job).items():
+                key = version, segment, metric, name
+                yield *key, _watched(key, result, baseline, job)
         if not names:
-            for metric in FEATURE_METHODS:
+            for metric in job.model.drift.methods:
                 yield version, segment, metric, "", unknown(NOT_ENOUGH_DATA, _NO_REFERENCE)
+
+
+def _watched(key: tuple[str, str, str, str], result: Result, baseline: Baseline | None, job: _Job) -> Result:
+    """The result, with what the windows before it say of it."""
+    metric, name = key[2:]
+    detector = job.model.drift.lasting
+    if baseline is None or name not in baseline.limits or metric not in _LASTING or detector == "off":
+        return result
+    kept = job.before.get(key, {}).get(WATCH)
+    limits = baseline.limits[name].shared(job.families)
+    return watch(metric, result, limits, kept, job.window.start, detector)
+
+
+def _families(loaded: Loaded) -> int:
+    """How many slices share the budget: one version alone is the same rows as all together."""
+    versions = len({version for version, _ in loaded.slices if version})
+    segments = len({segment for _, segment in loaded.slices})
+    return max(1, segments) * (1 if versions < 2 else versions + 1)
 
 
 def _serving(loaded: Loaded) -> str:
@@ -169,12 +219,11 @@ def _serving(loaded: Loaded) -> str:
     return most if most and 2 * answered[most] > sum(answered.values()) else ""
 
 
-def _column(
-    name: str, part: Slice, reference: ColumnReference | None, baseline: Baseline | None, model: Model,
-) -> dict[str, Result]:  # fmt: skip
+def _column(name: str, part: Slice, baseline: Baseline | None, job: _Job) -> dict[str, Result]:
     own = name.startswith("$")  # the score and the predicted class: a row without one is not a missing input
-    metrics = tuple(metric for metric in FEATURE_METHODS if not (own and metric == "missing_rate"))
-    if reference is None:
+    metrics = tuple(metric for metric in job.model.drift.methods if not (own and metric == "missing_rate"))
+    reference = baseline.columns.get(name) if baseline else None
+    if baseline is None or reference is None:
         reason = _NEW_COLUMN if baseline else _NO_REFERENCE
         return {metric: unknown(NOT_ENOUGH_DATA, reason) for metric in metrics if "numeric" in KINDS[metric]}
     results: dict[str, Result] = {}
@@ -183,15 +232,28 @@ def _column(
             continue
 
         def compute(metric: str = metric) -> dict[str, Result]:
-            numeric = part.get(name, NumericSummary)
-            window = ColumnWindow(part.answered, numeric, part.get(name, CategoricalSummary))
-            return {metric: FEATURE_METHODS[metric](reference, window, model.drift.min_samples)}
+            current = ColumnWindow(
+                part.answered, part.get(name, NumericSummary), part.get(name, CategoricalSummary)
+            )
+            known = _limited(reference, baseline.limits[name].shared(job.families), current, job.window)
+            return {metric: FEATURE_METHODS[metric](known, current, job.model.drift.min_samples)}
 
         results |= _attempt(compute, (metric,))
     return results
 
 
-_JOBS: dict[str, Callable[[Loaded, Model, _Find], Iterator[Found]]] = {
+def _limited(
+    reference: ColumnReference, column: ColumnLimits, current: ColumnWindow, window: Window
+) -> ColumnReference:
+    """The column with the limits of this window: they depend on its hour, its weekday and its number of rows."""
+    values = current.of_kind(reference.kind)
+    limits = column.at(
+        window.start, values.count if values else 0, reference.summary.count, len(reference.bins.counts)
+    )
+    return replace(reference, limits=limits)
+
+
+_JOBS: dict[str, Callable[[_Job], Iterator[Found]]] = {
     "traffic": _traffic,
     "drift": _drift,
     "performance": _performance,

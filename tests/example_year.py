@@ -54,6 +54,7 @@ def fill(database: Database, *, days: int = 300, model: str = "flights", judged:
     put(database, tables.alerts, alerts_of(model))
     _incident(database, model)
     _deliveries(database)
+    put(database, tables.collectors, collectors_of(model, last))
     _reference(database, random, model)
     _windows(database, random, model, days)
 
@@ -215,6 +216,26 @@ def _incident(database, model):
          "expires_at": START + 189 * DAY, "finished_at": START + 190 * DAY, "model_version": "2013-09",
          "url": "https://ci.example/run/12", "detail": "AUC 0.69 on the held-out week"},
     ])  # fmt: skip
+
+
+def collectors_of(model, last):
+    """Two sidecars, one of which is silent, and a server."""
+    counters = {"running": 1, "records_per_second": 9.5, "lost": 0, "lag_seconds": 0.4, "bytes": 20_480,
+                "limit_bytes": 1 << 30, "pending": 12, "set_aside": 0}  # fmt: skip
+    base = {
+        "host": "pod-1",
+        "model": model,
+        "version": "0.1.0",
+        "started_at": START,
+        "seen_at": last,
+        "counters": counters,
+    }
+    return [
+        base | {"id": f"{model}-one"},
+        base | {"id": f"{model}-two", "host": "pod-2", "seen_at": last - timedelta(hours=1),
+                "counters": counters | {"lost": 7, "dropped_full": 7, "records_per_second": 0.0}},
+        base | {"id": f"{model}-server", "host": "remora", "model": ""},
+    ]  # fmt: skip
 
 
 def _deliveries(database):

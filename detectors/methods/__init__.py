@@ -1,19 +1,48 @@
 """Every method, one file each; add a metric of a column by one line here and one in `remora.catalogue`."""
 
 from detectors.base import FeatureMethod
-from detectors.methods import missing, performance, psi, traffic, unseen
+from detectors.methods import (
+    chi_square,
+    hellinger,
+    jensen_shannon,
+    ks,
+    missing,
+    performance,
+    psi,
+    total_variation,
+    traffic,
+    unseen,
+    vanished,
+    wasserstein,
+)
 
 __all__ = ["FEATURE_METHODS", "KINDS", "performance", "traffic"]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {
     "psi": psi.judge,
+    "ks": ks.judge,
+    "wasserstein": wasserstein.judge,
+    "jensen_shannon": jensen_shannon.judge,
+    "hellinger": hellinger.judge,
+    "total_variation": total_variation.judge,
+    "chi_square": chi_square.judge,
     "missing_rate": missing.judge,
     "unseen_rate": unseen.judge,
+    "vanished_rate": vanished.judge,
 }
+
+_BOTH, _NUMBERS, _NAMES = ("numeric", "categorical"), ("numeric",), ("categorical",)
 
 # Which kinds of column each can be asked of.
 KINDS: dict[str, tuple[str, ...]] = {
-    "psi": ("numeric", "categorical"),
-    "missing_rate": ("numeric", "categorical"),
-    "unseen_rate": ("categorical",),
+    "psi": _BOTH,
+    "ks": _NUMBERS,
+    "wasserstein": _NUMBERS,
+    "jensen_shannon": _BOTH,
+    "hellinger": _BOTH,
+    "total_variation": _BOTH,
+    "chi_square": _BOTH,
+    "missing_rate": _BOTH,
+    "unseen_rate": _NAMES,
+    "vanished_rate": _NAMES,
 }

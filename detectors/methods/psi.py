@@ -6,7 +6,10 @@ something finite, also in a small window.
 
 Without any drift PSI is not 0: it is distributed about as (1/n + 1/m) times chi-square with B - 1 degrees of
 freedom, so (B - 1)(1/n + 1/m) is expected of n rows against m in B bins (Yurdakul 2018). The threshold is therefore
-the column's limit plus that expectation, and never below what chance exceeds once in 10,000 windows.
+the column's limit plus that expectation, and never below what chance may exceed as seldom as the budget says.
+
+A normal column whose mean moves by d standard deviations has a PSI of d squared, so the root of what is beyond chance
+is the effect: a shift in standard deviations that would be as far.
 """
 
 from __future__ import annotations
@@ -17,10 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from detectors.base import ALARM, NOT_ENOUGH_DATA, OK, ColumnReference, ColumnWindow, Result, unknown
+from detectors.chance import CHANCE, both, chi_square_point
 
 __all__ = ["chance", "expected", "judge", "psi"]
-
-_Z_OF_CHANCE = 3.719016485455709  # the standard normal's upper 1/10,000 point
 
 
 def psi(reference: ArrayLike, current: ArrayLike) -> float:
@@ -36,20 +38,12 @@ def psi(reference: ArrayLike, current: ArrayLike) -> float:
 
 def expected(bins: int, size: float, reference_size: float) -> float:
     """The PSI that is expected where nothing drifted."""
-    return (bins - 1) * (1 / size + 1 / reference_size)
+    return (bins - 1) * both(size, reference_size)
 
 
-def chance(bins: int, size: float, reference_size: float) -> float:
-    """The PSI that chance alone exceeds once in 10,000 windows.
-
-    Chi-square's quantile after Wilson and Hilferty 1931: at most 2 % too high, 8 % below five bins.
-    """
-    degrees = bins - 1
-    if degrees == 0:
-        return 0.0
-    spread = 2 / (9 * degrees)
-    quantile: float = degrees * (1 - spread + _Z_OF_CHANCE * math.sqrt(spread)) ** 3
-    return quantile * (1 / size + 1 / reference_size)
+def chance(bins: int, size: float, reference_size: float, seldom: float = CHANCE) -> float:
+    """The PSI that chance alone exceeds so seldom, once in 10,000 windows if nothing else is asked."""
+    return chi_square_point(bins - 1, seldom) * both(size, reference_size)
 
 
 def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -> Result:
@@ -61,7 +55,7 @@ def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -
     value = psi(reference.bins.counts, reference.bins.masses(summary))
     limit, bins = reference.limits["psi"], len(reference.bins.counts)
     noise = expected(bins, size, reference_size)
-    threshold = max(limit.threshold + noise, chance(bins, size, reference_size))
+    threshold = max(limit.threshold + noise, chance(bins, size, reference_size, limit.chance))
     verdict = ALARM if value > threshold else OK
     return Result(
         value,
@@ -71,6 +65,7 @@ def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -
         reference_value=noise,
         threshold=threshold,
         reference_size=reference_size,
+        effect=math.sqrt(max(0.0, value - noise)),
     )
 
 

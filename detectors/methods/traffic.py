@@ -7,18 +7,40 @@ the binomial distribution of order statistics gives (Conover 1999, normal approx
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from detectors.base import NOT_ENOUGH_DATA, OK, Z95, Result, unknown, wilson
+from detectors.base import ALARM, NOT_ENOUGH_DATA, OK, Z95, Result, unknown, wilson
 from remora.summaries import LatencySummary, TrafficSummary
 
-__all__ = ["judge"]
+__all__ = ["judge", "judge_losses", "judge_personal"]
 
 _RANKS = {"latency_p50": 0.5, "latency_p95": 0.95, "latency_p99": 0.99}
 _NO_TRAFFIC = "nothing was asked of the model in this window: see whether its callers or the sidecar are down"
 
+_COVER = "Name it under privacy in remora.yaml, or leave it out of the request."
+
+
+def judge_losses(traffic: TrafficSummary | None, lost: TrafficSummary | None) -> dict[str, Result]:
+    """The share of requests that a collector saw and could not record; nobody knows their versions or segments."""
+    missing = lost.count if lost is not None else 0
+    seen = missing + (traffic.count if traffic is not None else 0)
+    if not seen:
+        return {"capture_lost": unknown(NOT_ENOUGH_DATA, f"No losses: {_NO_TRAFFIC}.")}
+    low, high = wilson(missing, seen)
+    reason = f"{missing} of {seen} requests could not be recorded."
+    return {"capture_lost": Result(missing / seen, OK, reason, seen, low, high)}
+
+
+def judge_personal(personal: Mapping[str, str]) -> dict[str, Result]:
+    """One finding for each feature that was seen for the first time to look personal."""
+    return {
+        feature: Result(1.0, ALARM, f"Its values look like this: {looks_like}. {_COVER}", 1)
+        for feature, looks_like in personal.items()
+    }
+
 
 def judge(traffic: TrafficSummary | None, latency: LatencySummary | None) -> dict[str, Result]:
-    """Every traffic metric; none has a threshold of its own, the rules have."""
+    """Every metric of a version's or segment's traffic; none has a threshold of its own, the rules have."""
     count = traffic.count if traffic is not None else 0
     errors = traffic.errors if traffic is not None else 0
     said = f"{count} predictions" if count else _NO_TRAFFIC[0].upper() + _NO_TRAFFIC[1:]

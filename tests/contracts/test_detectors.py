@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
-from datetime import timedelta
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from detectors.base import ALARM, NOT_ENOUGH_DATA, OK, VERDICTS, ColumnReference, ColumnWindow
 from detectors.binning import categorical_bins, numeric_bins
-from detectors.calibration import limits
+from detectors.limits import unlearnt
 from detectors.methods import FEATURE_METHODS, KINDS, performance, traffic
+from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
 from remora.catalogue import METRICS
+from remora.config.models import Method
 from remora.summaries import (
     CategoricalSummary,
     LatencySummary,
@@ -24,7 +27,8 @@ from remora.summaries import (
 )
 
 MIN = 200
-LIMITS = limits({}, timedelta(days=1), 0.1)
+LIMITS = unlearnt()
+METHODS_OF = {kind: [m for m in FEATURE_METHODS if kind in KINDS[m]] for kind in ("numeric", "categorical")}
 CASES = [(metric, kind) for metric in FEATURE_METHODS for kind in KINDS[metric]]
 LETTERS = np.array(list("abcdefghij"))
 SHARES = np.array([0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.04, 0.03, 0.02, 0.01])
@@ -70,6 +74,8 @@ def shifted(metric, kind, random, size):
         return [None if gone else value for gone, value in zip(hidden, values, strict=True)]
     if metric == "unseen_rate":
         return ["new" if random.random() < 0.1 else value for value in values]
+    if metric == "vanished_rate":
+        return ["b" if value == "c" else value for value in values]
     return values + 1.0 if kind == "numeric" else random.choice(LETTERS, size, p=SHARES[::-1]).tolist()
 
 
@@ -88,9 +94,11 @@ def random():
 
 
 def test_every_metric_of_the_catalogue_has_its_method():
-    per_feature = {name for name, metric in METRICS.items() if metric.per_feature}
-    assert set(FEATURE_METHODS) == set(KINDS) == per_feature
-    assert set(traffic.judge(None, None)) == {
+    of_drift = {name for name, metric in METRICS.items() if metric.per_feature and metric.job == "drift"}
+    assert set(get_args(Method)) == of_drift
+    assert set(FEATURE_METHODS) == set(KINDS) == of_drift
+    of_the_collector = {"capture_lost", "personal_data"}  # judged by the runner, without a summary of answers
+    assert set(traffic.judge(None, None)) | of_the_collector == {
         name for name, metric in METRICS.items() if metric.job == "traffic"
     }
     assert set().union(*METRICS_OF_KIND.values()) == {
@@ -124,16 +132,19 @@ def test_the_order_of_rows_changes_nothing(metric, kind, random):
 
 
 @pytest.mark.parametrize("size", [200, 1000, 20_000])
-@pytest.mark.parametrize(("metric", "kind"), CASES)
-def test_quiet_windows_are_quiet(metric, kind, size):
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+def test_quiet_windows_are_quiet(kind, size):
     """False alarms: at most 1 of 400 independent windows per metric (chance is set to 1 in 10,000)."""
     windows = 400 if size < 20_000 else 60
     random = np.random.default_rng(size)
     reference = reference_of(draw(kind, random, 20_000))
-    alarms = sum(
-        judge(metric, reference, window_of(draw(kind, random, size))).verdict == ALARM for _ in range(windows)
-    )
-    assert alarms <= 1
+    alarms = Counter()
+    for _ in range(windows):
+        window = window_of(draw(kind, random, size))
+        alarms.update(
+            metric for metric in METHODS_OF[kind] if judge(metric, reference, window).verdict == ALARM
+        )
+    assert all(count <= 1 for count in alarms.values()), alarms
 
 
 @pytest.mark.parametrize(("metric", "kind"), CASES)
@@ -166,7 +177,7 @@ def test_leaving_a_constant_is_seen(value):
     assert result.verdict == ALARM
 
 
-@pytest.mark.parametrize("metric", ["psi", "missing_rate"])
+@pytest.mark.parametrize("metric", METHODS_OF["numeric"])
 def test_infinite_and_huge_numbers_have_an_outcome(metric, random):
     reference = reference_of(random.normal(size=1000))
     wild = np.array([np.inf, -np.inf, np.nan, 1e308, -1e308, float(2**63), 5e-324] * 100)
@@ -177,7 +188,7 @@ def test_infinite_and_huge_numbers_have_an_outcome(metric, random):
 def test_a_million_categories_have_an_outcome():
     names = [f"id{number}" for number in range(1_000_000)]
     window = window_of(names)
-    for metric in FEATURE_METHODS:
+    for metric in METHODS_OF["categorical"]:
         judge(metric, reference_of(["a", "b"] * 300), window)
     many = summary_of(names[:20_000])
     reference = ColumnReference(
@@ -200,7 +211,7 @@ def test_no_reason_prints_a_value_of_a_feature(metric, kind, random):
 @pytest.mark.parametrize("kind", METRICS_OF_KIND)
 def test_performance_of_nothing_and_of_one_row_has_a_named_outcome(kind):
     for summary, answered in ((None, 0), (None, 50), (PerformanceSummary(), 500), (one_row(kind), 1)):
-        found = performance.judge(summary, answered, kind, Maturity(1, 0.5))
+        found = performance.judge(summary, answered, Task(kind), Maturity(1, 0.5))
         assert set(found) == set(METRICS_OF_KIND[kind])
         for result in found.values():
             assert result.verdict in VERDICTS
@@ -212,6 +223,8 @@ def one_row(kind):
     summary = PerformanceSummary()
     if kind == "regression":
         summary.add_row(3, 4.5, None)
+    elif kind == "ranking":
+        summary.add_row("a", ["b", "a"], None)
     else:
         summary.add_row(True, True, 0.8)
     return summary

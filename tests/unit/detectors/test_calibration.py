@@ -1,16 +1,23 @@
-"""Thresholds from the reference's own windows, and what is said where there are too few."""
+"""Thresholds from the reference's own windows and a budget, and what is said where there are too few."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from detectors.calibration import WindowTable, calibrate, limits, missing_rates, psi_excess, unseen_rates
+from detectors.budget import Budget
+from detectors.calibration import MIN_WINDOWS, Whole, calibrate
+from detectors.limits import Policy, limits_of
+from detectors.methods.psi import expected, psi
+from detectors.observing import WindowTable, missing_rates, psi_distances, unseen_rates
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+BUDGET = Budget(1, timedelta(days=30))
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+BINS = 10
 
 
 @pytest.fixture
@@ -18,68 +25,135 @@ def random():
     return np.random.default_rng(9)
 
 
-def table_of(counts, missing=None):
+def starts_of(count, size=DAY):
+    return MONDAY.timestamp() + np.arange(count) * size.total_seconds()
+
+
+def table_of(counts, missing=None, size=DAY):
     counts = np.asarray(counts, dtype=float)
     missing = np.zeros(len(counts)) if missing is None else np.asarray(missing, dtype=float)
-    return WindowTable(counts, missing, counts.sum(axis=1) + missing)
+    return WindowTable(counts, missing, counts.sum(axis=1) + missing, starts_of(len(counts), size))
 
 
-def test_independent_windows_lie_at_no_distance_but_chance(random):
-    excess = psi_excess(table_of(random.multinomial(900, np.full(10, 0.1), 60)), 30)
-    assert len(excess) == 60
-    assert np.median(excess) < 0.002
-    assert limits(calibrate({"psi": excess}, DAY), DAY, 0.1)["psi"].threshold == 0.1
+def limits_from(columns, size=DAY, budget=BUDGET, minimum=0.1):
+    """Each column's limits, learnt from tables of counts."""
+    tables = {name: table_of(counts, size=size) for name, counts in columns.items()}
+    seen = {name: {"psi": psi_distances(table)} for name, table in tables.items()}
+    learnt = calibrate(seen, next(iter(tables.values())).starts, size, budget)
+    stored = json.loads(json.dumps([learnt.whole, learnt.columns], allow_nan=False))
+    policy = Policy(budget, minimum, size)
+    return {name: limits_of(stored[1][name], stored[0], len(columns), policy) for name in columns}
+
+
+def psi_limit(limits, rows=1000, start=MONDAY):
+    return limits.at(start, rows, 60_000, BINS)["psi"]
+
+
+def test_independent_windows_leave_the_minimum_effect_to_decide(random):
+    limits = limits_from({"x": random.multinomial(5000, np.full(BINS, 0.1), 60)})
+    limit = psi_limit(limits["x"], 5000)
+    assert limit.threshold == pytest.approx(0.01)
+    assert "minimum effect" in limit.basis
+    assert "60 windows of 1d" in limit.basis
 
 
 def test_a_days_weather_is_part_of_what_is_usual(random):
     """Each window shows a few of the ten bins: far from the whole, and yet an ordinary day."""
-    counts = [random.multinomial(900, random.dirichlet(np.full(10, 0.3))) for _ in range(60)]
-    excess = psi_excess(table_of(counts), 30)
-    limit = limits(calibrate({"psi": excess}, DAY), DAY, 0.1)["psi"]
+    counts = [random.multinomial(900, random.dirichlet(np.full(BINS, 0.3))) for _ in range(60)]
+    limits = limits_from({"x": counts})
+    limit = psi_limit(limits["x"], 900)
     assert limit.threshold > 1
-    assert "60 windows of 1d" in limit.basis
-    later = [random.multinomial(900, random.dirichlet(np.full(10, 0.3))) for _ in range(300)]
+    assert "as far as windows lie apart" in limit.basis
+    later = [random.multinomial(900, random.dirichlet(np.full(BINS, 0.3))) for _ in range(1000)]
     whole = np.sum(counts, axis=0)
-    distances = [psi_excess(table_of([whole, day]), 30)[1] for day in later]
-    assert np.mean(np.array(distances) > limit.threshold) < 0.01
+    beyond = limit.threshold + expected(BINS, 900, whole.sum())
+    alarms = sum(psi(whole, day) > beyond for day in later)
+    assert alarms / 1000 * 30 < 1.0  # in thirty days
 
 
-def test_one_blizzard_does_not_blind_a_column():
-    quiet = [0.01] * 58
-    assert limits(calibrate({"psi": [*quiet, 9.0]}, DAY), DAY, 0.1)["psi"].threshold == 0.1
+def test_one_blizzard_does_not_blind_a_column(random):
+    counts = random.multinomial(1000, np.full(BINS, 0.1), 60)
+    quiet = psi_limit(limits_from({"x": counts})["x"])
+    counts[30] = [1000, *[0] * 9]
+    assert psi_limit(limits_from({"x": counts})["x"]).threshold < 8 * quiet.threshold + 0.05
+
+
+def test_the_hours_of_a_day_are_told_apart(random):
+    """At night other people ask: every night lies far from the whole, and none is an alarm."""
+    hours = np.arange(24 * 30) % 24
+    tilt = np.sin(hours / 24 * 2 * np.pi)[:, None] * np.linspace(-1, 1, BINS)
+    shares = np.exp(tilt) / np.exp(tilt).sum(axis=1, keepdims=True)
+    counts = [random.multinomial(400, one) for one in shares]
+    limits = limits_from({"x": counts}, size=HOUR)["x"]
+    assert limits.ordinary["psi"].alike == "hour"
+    at_noon, at_six = (psi_limit(limits, 400, MONDAY + hour * HOUR).threshold for hour in (12, 6))
+    assert at_six > 3 * at_noon
+    assert "windows of the same hour" in psi_limit(limits, 400, MONDAY + 6 * HOUR).basis
+
+
+def test_more_rows_never_raise_a_limit_and_fewer_never_lower_it(random):
+    counts = [random.multinomial(300, random.dirichlet(np.full(BINS, 20))) for _ in range(60)]
+    limits = limits_from({"x": counts})["x"]
+    thresholds = [
+        psi_limit(limits, rows).threshold + expected(BINS, rows, 18_000) for rows in (50, 300, 3000)
+    ]
+    assert thresholds[0] > thresholds[1] > thresholds[2] > 0.01
+
+
+def test_many_columns_and_a_smaller_budget_make_every_limit_wider(random):
+    def counts():
+        return random.multinomial(300, np.full(BINS, 0.1), 200)
+
+    one = limits_from({"x": counts()}, minimum=1e-6)["x"]
+    forty = limits_from({str(number): counts() for number in range(40)}, minimum=1e-6)["1"]
+    seldom = limits_from({"x": counts()}, budget=Budget(1, timedelta(days=365)), minimum=1e-6)["x"]
+    assert psi_limit(one, 300).threshold < psi_limit(forty, 300).threshold
+    assert psi_limit(one, 300).threshold < psi_limit(seldom, 300).threshold
+
+
+def test_what_the_thresholds_would_have_done_in_the_reference_is_kept(random):
+    counts = random.multinomial(1000, np.full(BINS, 0.1), 60)
+    counts[30] = [1000, *[0] * 9]
+    table = table_of(counts)
+    proof = calibrate({"x": {"psi": psi_distances(table)}}, table.starts, DAY, BUDGET).whole["proof"]
+    assert proof["alarms"] == 1
+    assert proof["columns"] == [{"feature": "x", "windows": 1}]
+    assert (proof["days"], proof["allowed"], proof["budget"]) == (60, 2, "1 false alarm in 30 days")
 
 
 def test_small_windows_are_left_out():
     table = table_of([[50, 50], [5, 5], [60, 40]], missing=[10, 20, 0])
-    assert len(psi_excess(table, 30)) == 2
-    assert missing_rates(table, 30) == pytest.approx([10 / 110, 20 / 30, 0.0])
+    assert list(psi_distances(table).usable) == [True, False, True]
+    assert missing_rates(table).values == pytest.approx([10 / 110, 20 / 30, 0.0])
 
 
 def test_unseen_is_what_no_other_window_has():
-    windows, codes = np.array([0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 2, 0, 1, 0, 3])
-    assert unseen_rates(windows, codes, 1) == pytest.approx([1 / 3, 0.0, 1 / 2])
-    assert unseen_rates(windows, codes, 3) == pytest.approx([1 / 3])
-    assert unseen_rates(np.array([], dtype=int), np.array([], dtype=int), 1) == []
+    windows = np.repeat([0, 1, 2], [60, 40, 40])
+    codes = np.concatenate([np.arange(60) % 3, np.arange(40) % 2, np.where(np.arange(40) < 20, 0, 3)])
+    assert unseen_rates(windows, codes, 3).values == pytest.approx([1 / 3, 0.0, 1 / 2])
+    assert not unseen_rates(np.array([], dtype=int), np.array([], dtype=int), 2).usable.any()
 
 
-def test_too_few_windows_fall_back_and_the_limit_says_so():
-    limit = limits(calibrate({"psi": [0.5] * 7}, DAY), DAY, 0.1)["psi"]
+def test_too_few_windows_fall_back_and_the_limit_says_so(random):
+    limit = psi_limit(limits_from({"x": random.multinomial(900, np.full(BINS, 0.1), MIN_WINDOWS - 1)})["x"])
     assert limit.threshold == 0.25
     assert "7 windows" in limit.basis
-    assert "8 are needed" in limit.basis
-    assert limits({}, DAY, 0.4)["psi"].threshold == 0.4
+    assert "8 with enough rows are needed" in limit.basis
 
 
-def test_another_size_of_window_falls_back_and_asks_for_a_new_reference():
-    limit = limits(calibrate({"psi": [0.5] * 30}, DAY), timedelta(hours=1), 0.1)["psi"]
+def test_few_windows_are_trusted_less_than_many(random):
+    counts = [random.multinomial(900, random.dirichlet(np.full(BINS, 30))) for _ in range(300)]
+    few, many = (psi_limit(limits_from({"x": counts[:count]})["x"], 900).threshold for count in (10, 300))
+    assert few > many
+
+
+def test_another_size_of_window_falls_back_and_asks_for_a_new_reference(random):
+    table = table_of(random.multinomial(900, np.full(BINS, 0.1), 60))
+    learnt = calibrate({"x": {"psi": psi_distances(table)}}, table.starts, DAY, BUDGET)
+    limit = psi_limit(limits_of(learnt.columns["x"], learnt.whole, 1, Policy(BUDGET, 0.1, HOUR)))
     assert limit.threshold == 0.25
     assert "windows of 1h: build it again" in limit.basis
 
 
-def test_what_is_stored_is_plain_json():
-    kept = calibrate({"psi": [0.1, 0.2, 0.3], "missing_rate": [], "unseen_rate": [0.0]}, DAY)
-    again = json.loads(json.dumps(kept, allow_nan=False))
-    assert again["window_seconds"] == 86_400
-    assert again["metrics"]["psi"]["windows"] == 3
-    assert again["metrics"]["psi"]["p50"] == pytest.approx(0.2)
-    assert again["metrics"]["missing_rate"]["windows"] == 0
+def test_nothing_learnt_is_nothing_stored():
+    assert Whole.from_json({"window_seconds": 86_400.0, "windows": 3}) is None

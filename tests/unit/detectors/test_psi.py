@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from detectors.methods import performance, psi
+from detectors.methods import classification, psi
 from detectors.methods.psi import chance, expected
 
 
@@ -60,7 +60,7 @@ def test_the_chance_threshold_is_the_quantile_of_chi_square(bins):
     assert chance(1, 500, 5000) == 0
 
 
-@pytest.mark.parametrize("module", [psi, performance])
+@pytest.mark.parametrize("module", [psi, classification])
 def test_the_examples_in_the_docstrings_hold(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

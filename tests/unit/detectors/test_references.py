@@ -69,8 +69,9 @@ def test_a_file_becomes_a_reference(database, frame, tmp_path, ending):
     assert baseline.columns["city"].bins.known == {"Ålesund", "Bern", "Cork"}
     assert set(baseline.columns["flag"].bins.categories) == {"true", "false"}
     assert baseline.performance.accuracy == pytest.approx((frame["prediction"] == frame["label"]).mean())
-    assert age.limits["psi"].threshold == 0.1
-    assert "30 windows of 1d" in age.limits["psi"].basis
+    limit = baseline.limits["age"].at(NOW, 100, 3000, 10)["psi"]
+    assert limit.threshold >= 0.01
+    assert "30 windows of 1d" in limit.basis
 
 
 def test_the_sample_is_small_plain_and_the_same_each_time(sqlite_database, frame, tmp_path):
@@ -111,9 +112,9 @@ def test_without_timestamps_the_limits_fall_back(sqlite_database, frame, tmp_pat
     frame[["age", "city"]].to_csv(tmp_path / "rows.csv", index=False)
     made = make(sqlite_database, tmp_path / "rows.csv")
     assert (made.source, made.columns, made.windows) == ("rows.csv", 2, 1)
-    limit = Baselines(sqlite_database, CONFIG).of("m", "").columns["age"].limits["psi"]
+    limit = Baselines(sqlite_database, CONFIG).of("m", "").limits["age"].at(NOW, 100, 3000, 10)["psi"]
     assert limit.threshold == 0.25
-    assert "8 are needed" in limit.basis
+    assert "8 with enough rows are needed" in limit.basis
 
 
 def test_columns_may_have_other_names_and_kinds_may_be_stated(sqlite_database, frame, tmp_path):

@@ -1,0 +1,74 @@
+"""What the windows before say of this one: many small steps in one direction are a change that no window shows alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from detectors.base import ALARM, OK, Result
+from detectors.changes import STEPS, Watch
+from detectors.phases import phase_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detectors.limits import ColumnLimits
+
+__all__ = ["WATCH", "watch"]
+
+WATCH = "watch"
+"""The key of `details` under which a finding keeps what the next window needs."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One window: how far it stands out, in spreads, and its effect beyond what is usual, squared."""
+
+    standing: float
+    effect: float
+
+
+def watch(
+    metric: str, result: Result, limits: ColumnLimits, before: Mapping[str, Any] | None, start: datetime,
+    detector: str,
+) -> Result:  # fmt: skip
+    """The same result, or an alarm where a lasting change has become certain; `before` is the last window's `watch`."""
+    kept = Watch.from_json(before)
+    step = _step(metric, result, limits, start)
+    if step is None or limits.whole is None:
+        return _with(result, {WATCH: kept.to_json()} if kept.height else {})
+    budget = limits.policy.budget
+    if detector == "e_process":
+        height = limits.whole.columns / budget.per_window(limits.policy.window)
+    else:
+        height = limits.whole.height(budget)
+    kept = STEPS[detector](kept, step.standing, start.isoformat(), step.effect, height)
+    details: dict[str, Any] = {WATCH: kept.to_json()} if kept.height else {}
+    effect = math.sqrt(max(0.0, kept.effect / kept.windows)) if kept.windows else 0.0
+    lasting = kept.height > height and kept.windows > 1 and effect >= limits.policy.minimum_effect
+    if lasting or (result.verdict == ALARM and kept.since):
+        details["changed_at"] = kept.since
+    if not lasting or result.verdict != OK:
+        return _with(result, details)
+    reason = (
+        f"{kept.windows} windows since {kept.since[:16].replace('T', ' ')} UTC lie farther from the reference than is usual,"
+        f" together as far as a shift of {effect:.2f} standard deviations, though none of them far enough alone: see what"
+        " changed then. " + result.reason
+    )
+    return replace(_with(result, details), verdict=ALARM, reason=reason)
+
+
+def _step(metric: str, result: Result, limits: ColumnLimits, start: datetime) -> _Step | None:
+    ordinary = limits.ordinary.get(metric)
+    if ordinary is None or result.value is None or result.size <= 0:
+        return None
+    noise = result.reference_value or 0.0 if ordinary.squared else 0.0
+    phase = phase_of(start, ordinary.alike)
+    usual = ordinary.center(phase, result.size, noise)
+    return _Step(ordinary.standing(result.value, phase, result.size, noise), result.value - usual * usual)
+
+
+def _with(result: Result, details: Mapping[str, Any]) -> Result:
+    return replace(result, details={**result.details, **details}) if details else result

@@ -11,7 +11,9 @@ from pydantic.types import AwareDatetime
 
 from remora.config.base import Duration
 
-__all__ = ["SHORT", "Acknowledgement", "ActionStatus", "Matcher", "NewSilence", "schema"]
+__all__ = [
+    "SHORT", "Acknowledgement", "ActionStatus", "Matcher", "NewPause", "NewSilence", "Note", "Quiet", "Tick", "schema",
+]  # fmt: skip
 
 SHORT = timedelta(hours=2)
 """How long a silence lasts that does not say it."""
@@ -40,8 +42,40 @@ class ActionStatus(_Strict):
 
 
 class Acknowledgement(_Strict):
+    """Who decides, and what they want to add."""
+
     by: Text = Field(min_length=1, max_length=200)
     note: Text | None = Field(default=None, max_length=2000)
+
+
+class Note(_Strict):
+    by: Text = Field(min_length=1, max_length=200)
+    text: Text = Field(min_length=1, max_length=2000)
+
+
+class Tick(_Strict):
+    """An item of a checklist: the step of the plan and the item in it, both from 0."""
+
+    by: Text = Field(min_length=1, max_length=200)
+    step: int = Field(ge=0, le=1000)
+    item: int = Field(ge=0, le=1000)
+    done: bool = True
+
+
+class Quiet(_Strict):
+    """Silence the alerts of an incident."""
+
+    by: Text = Field(min_length=1, max_length=200)
+    duration: Duration = Field(default=SHORT, gt=timedelta(0))
+
+
+class NewPause(_Strict):
+    """Nothing is started for a model, or for none; without `duration` until the pause is ended."""
+
+    model: Text | None = Field(default=None, min_length=1, max_length=200)
+    by: Text = Field(min_length=1, max_length=200)
+    comment: Text = Field(default="", max_length=2000)
+    duration: Duration | None = Field(default=None, gt=timedelta(0))
 
 
 class Matcher(_Strict):

@@ -1,14 +1,15 @@
 """What can go wrong in the alerts.
 
 AlertsError
-└── BlockedAddressError   a receiver's name leads to an address that is never called
+├── BlockedAddressError   a receiver's name leads to an address that is never called
+└── CommandError          a local command was not started
 """
 
 from __future__ import annotations
 
 from remora.errors import RemoraError
 
-__all__ = ["AlertsError", "BlockedAddressError"]
+__all__ = ["AlertsError", "BlockedAddressError", "CommandError"]
 
 
 class AlertsError(RemoraError):
@@ -17,3 +18,7 @@ class AlertsError(RemoraError):
 
 class BlockedAddressError(AlertsError):
     """A receiver's host resolves to a link-local or metadata address."""
+
+
+class CommandError(AlertsError):
+    """A local command was not started."""

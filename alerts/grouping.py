@@ -12,8 +12,9 @@ from alerts.dedup import Told
 from alerts.identity import group_key
 from alerts.queries import AlertRow, Silence
 from remora.config.alerting import Route
+from remora.config.maintenance import Maintenance
 
-__all__ = ["Bundle", "due", "inhibited", "make_groups", "matches", "silenced"]
+__all__ = ["Bundle", "due", "fits", "hushed", "inhibited", "make_groups", "matches", "silenced"]
 
 
 @dataclass
@@ -39,11 +40,29 @@ def silenced(row: AlertRow, silences: Iterable[Silence]) -> bool:
     return any(all(matches(one, row.labels) for one in silence.matchers) for silence in silences)
 
 
-def inhibited(row: AlertRow, firing: Iterable[AlertRow]) -> bool:
+def hushed(
+    rows: Iterable[AlertRow], silences: Sequence[Silence], maintenance: Iterable[Maintenance], now: datetime
+) -> set[str]:
+    """The ids of firing alerts that somebody wants quiet: by a silence, or by maintenance that goes on."""
+    going_on = [one for one in maintenance if one.holds_at(now)]
+    return {
+        row.id
+        for row in rows
+        if row.state == "firing"
+        and (silenced(row, silences) or any(fits(one.match, row.labels) for one in going_on))
+    }
+
+
+def inhibited(rows: Sequence[AlertRow]) -> set[str]:
     """The one inhibition there is: while a model pages, its tickets stay quiet."""
-    return row.severity == "ticket" and any(
-        other.severity == "page" and other.state == "firing" and other.model == row.model for other in firing
-    )
+    firing = [row for row in rows if row.state == "firing"]
+    paging = {row.model for row in firing if row.severity == "page"}
+    return {row.id for row in firing if row.severity == "ticket" and row.model in paging}
+
+
+def fits(match: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Every one equal; a label that is missing is empty."""
+    return all(labels.get(name, "") == value for name, value in match.items())
 
 
 def make_groups(routes: Sequence[Route], rows: Iterable[AlertRow]) -> list[Bundle]:
@@ -51,7 +70,7 @@ def make_groups(routes: Sequence[Route], rows: Iterable[AlertRow]) -> list[Bundl
     groups: dict[tuple[int, str], Bundle] = {}
     for row in rows:
         for index, route in enumerate(routes):
-            if all(row.labels.get(name, "") == value for name, value in route.match.items()):
+            if fits(route.match, row.labels):
                 labels = {name: row.labels.get(name, "") for name in route.group_by}
                 key = group_key(route.match, labels)
                 groups.setdefault((index, key), Bundle(route, key, labels)).alerts.append(row)

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import sqlalchemy as sa
-
-from alerts import ledger, metrics, outbox, queries
-from alerts.identity import event_id, group_key, new_id
+from alerts import actions, ledger, metrics, queries
+from alerts.announcements import tell
+from alerts.identity import group_key, new_id
 from alerts.ledger import IncidentRow
-from alerts.messages import find_rule, title_of, view
-from alerts.plans import told_receivers
+from alerts.messages import find_rule, title_of
 from alerts.queries import AlertRow
-from alerts.receivers.base import Event, Incident
 from alerts.turn import Turn
 from remora.config import Config
-from remora.config.alerting import Plan
+from remora.config.plans import Plan
 from remora.errors import UserError
 from remora.telemetry import get_logger
 
-__all__ = [
-    "MAX_OPEN",
-    "acknowledge",
-    "announce",
-    "covered",
-    "expire_acknowledgement",
-    "find_plan",
-    "note_quiet",
-    "resolve",
-    "take_in",
-    "tell",
-]
+__all__ = ["STORM", "acknowledge", "expire_acknowledgement", "firing_of", "note_quiet", "resolve", "take_in"]
 
-MAX_OPEN = 50
-"""A storm of alerts opens no more incidents than this; the alerts themselves are still told by their routes."""
+STORM = "{storm}"
+"""The group of the one incident of a plan that takes in what comes while `incidents.max_open` are open."""
+
+_STORM_ALERTS = 500  # more are told by their routes alone
 
 log = get_logger("incidents")
-
-
-def find_plan(config: Config, name: str) -> Plan | None:
-    return next((plan for plan in config.plans if plan.name == name), None)
 
 
 def take_in(turn: Turn, fired: Sequence[AlertRow]) -> None:
@@ -76,16 +60,27 @@ def _take_in(turn: Turn, plan: Plan, key: str, rows: list[AlertRow]) -> None:
 
 
 def _open(turn: Turn, plan: Plan, key: str, rows: list[AlertRow]) -> None:
-    if len(ledger.unresolved(turn.connection)) >= MAX_OPEN:
-        metrics.INCIDENTS_REFUSED.labels(plan.name).inc()
-        log.warning("incident_not_opened", plan=plan.name, reason=f"{MAX_OPEN} are open already")
+    most = turn.config.incidents.max_open
+    if len(ledger.unresolved(turn.connection)) < most:
+        _begin(turn, plan, key, rows, title_of(rows))
         return
+    metrics.INCIDENTS_REFUSED.labels(plan.name).inc()
+    storm = ledger.latest_of(turn.connection, plan.name, STORM)
+    if storm is None or storm.state == "resolved":
+        log.warning("alert_storm", plan=plan.name, open=most)
+        title = f"Alert storm: {most} incidents are open already, what comes now is gathered here. {title_of(rows)}"
+        _begin(turn, plan, STORM, rows[:_STORM_ALERTS], title)
+    else:
+        _gather(turn, storm, rows)
+
+
+def _begin(turn: Turn, plan: Plan, key: str, rows: list[AlertRow], title: str) -> None:
     row = IncidentRow(
         id=new_id("inc", turn.at),
         plan=plan.name,
         group_key=key,
         model=rows[0].model,
-        title=title_of(rows),
+        title=title,
         state="open",
         severity="page" if any(alert.severity == "page" for alert in rows) else rows[0].severity,
         alert_ids=[alert.id for alert in rows],
@@ -94,6 +89,19 @@ def _open(turn: Turn, plan: Plan, key: str, rows: list[AlertRow]) -> None:
     ledger.add_incident(turn.connection, row)
     ledger.note(turn.connection, row.id, turn.at, "opened", row.title)
     metrics.INCIDENTS.labels(plan.name, "opened").inc()
+
+
+def _gather(turn: Turn, storm: IncidentRow, rows: list[AlertRow]) -> None:
+    """One more alert of a storm; told when their number has doubled, not each time."""
+    new = [row for row in rows if row.id not in storm.alert_ids]
+    ids = [*storm.alert_ids, *(row.id for row in new)][:_STORM_ALERTS]
+    if len(ids) == len(storm.alert_ids):
+        return
+    ledger.change_incident(turn.connection, storm.id, alert_ids=ids, quiet_since=None)
+    if len(ids).bit_length() > len(storm.alert_ids).bit_length():
+        text = f"the storm goes on: {len(ids)} alerts so far"
+        ledger.note(turn.connection, storm.id, turn.at, "alert_attached", text)
+        tell(turn, replace(storm, alert_ids=ids, quiet_since=None), "incident.updated", reason=text)
 
 
 def _attach(turn: Turn, incident: IncidentRow, rows: list[AlertRow]) -> None:
@@ -139,10 +147,11 @@ def firing_of(turn: Turn, incident: IncidentRow) -> list[AlertRow]:
     return [row for row in rows if row.state != "resolved"]
 
 
-def resolve(turn: Turn, incident: IncidentRow) -> None:
-    """End an incident whose alerts have been quiet for long enough."""
+def resolve(turn: Turn, incident: IncidentRow, *, by: str = "remora", note: str = "") -> None:
+    """End an incident: its alerts have been quiet for long enough, or somebody says that it is over."""
+    text = note or ("all alerts stayed resolved" if by == "remora" else f"{by} says that it is over")
     ledger.change_incident(turn.connection, incident.id, state="resolved", resolved_at=turn.at)
-    ledger.note(turn.connection, incident.id, turn.at, "resolved", "all alerts stayed resolved")
+    ledger.note(turn.connection, incident.id, turn.at, "resolved", text, actor=by)
     metrics.INCIDENTS.labels(incident.plan, "resolved").inc()
     for row in ledger.steps_of(turn.connection, incident.id):
         if row.state == "running" and row.kind == "wait":
@@ -154,8 +163,11 @@ def resolve(turn: Turn, incident: IncidentRow) -> None:
                 detail="the incident resolved",
                 at=turn.at,
             )
+    for action in ledger.actions_of(turn.connection, incident.id):
+        if action.state == "waiting":
+            actions.conclude(turn, action, "rejected", "the incident resolved before anybody approved it")
     told = replace(incident, state="resolved", resolved_at=turn.at)
-    tell(turn, told, "incident.resolved")
+    tell(turn, told, "incident.resolved", reason=note)
 
 
 def acknowledge(turn: Turn, incident_id: str, *, by: str, note: str) -> IncidentRow | None:
@@ -191,78 +203,3 @@ def expire_acknowledgement(turn: Turn, incident: IncidentRow) -> None:
         "ack_expired",
         f"acknowledged by {incident.acknowledged_by}, not resolved",
     )
-
-
-def tell(
-    turn: Turn,
-    incident: IncidentRow,
-    kind: str,
-    *,
-    reason: str = "",
-) -> None:
-    """Tell every receiver that knows of the incident, and no other, what became of it."""
-    plan = find_plan(turn.config, incident.plan)
-    if plan is None:
-        return
-    for receiver in told_receivers(plan, ledger.steps_of(turn.connection, incident.id)):
-        announce(turn, incident, receiver, kind, reason=reason)
-
-
-def announce(
-    turn: Turn,
-    incident: IncidentRow,
-    receiver: str,
-    kind: str,
-    *,
-    reason: str = "",
-) -> None:
-    """One message about an incident to one receiver."""
-    plan = find_plan(turn.config, incident.plan)
-    rows = queries.alerts_by_id(turn.connection, incident.alert_ids)
-    shown = [row for row in rows if row.state != "resolved"] or rows
-    event = Event(
-        type=kind,
-        timestamp=turn.at,
-        receiver=receiver,
-        title=incident.title,
-        external_url=turn.config.external_url,
-        alerts=[view(turn.connection, turn.config, row) for row in shown],
-        reason=reason,
-        group_key=incident.group_key,
-        group_labels={"model": incident.model},
-        incident=Incident(
-            id=incident.id,
-            plan=incident.plan,
-            title=incident.title,
-            model=incident.model,
-            state=incident.state,
-            severity=incident.severity,
-            opened_at=incident.opened_at,
-            url=f"{turn.config.external_url}/incidents/{incident.id}",
-            acknowledged_by=incident.acknowledged_by or "",
-            runbook_url=(plan.runbook_url if plan else None) or "",
-            checklist=[item for step in plan.steps for item in step.checklist or ()] if plan else [],
-        ),
-    )
-    identity = event_id(incident.id, kind, turn.at.isoformat(), reason, len(incident.alert_ids))
-    outbox.enqueue(
-        turn.connection, turn.config, event, event_id=identity, order_key=incident.id, wall=turn.wall
-    )
-
-
-def covered(connection: sa.Connection, config: Config, alert_ids: Collection[str]) -> dict[str, set[str]]:
-    """By alert, the receivers whom its incident's plan tells anyhow.
-
-    Their routes keep still, so that nobody gets two messages for one thing.
-    """
-    rows = {row.id: row for row in queries.alerts_by_id(connection, list(alert_ids))} if config.plans else {}
-    if not rows:
-        return {}
-    since = min((row.resolved_at for row in rows.values() if row.resolved_at), default=None)
-    found: dict[str, set[str]] = {}
-    for incident in ledger.incidents_of_alerts(connection, since):
-        plan = find_plan(config, incident.plan)
-        always = {step.notify for step in plan.steps if step.notify and not step.unless} if plan else set()
-        for identity in set(incident.alert_ids) & set(rows):
-            found.setdefault(identity, set()).update(always)
-    return found

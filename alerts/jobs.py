@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from alerts import metrics, pipeline, queries, timers
+from alerts import metrics, pipeline, queries, relay, timers
 from alerts.queries import Window
 from alerts.turn import Turn
 from remora.catalogue import JOBS
@@ -86,6 +86,7 @@ def finish(database: Database, config: Config, *, now: datetime, wall: datetime)
     turn = _Round(database, config, now, wall)
     done = _advance(turn, now, inclusive=True)
     done += _notify(turn)
+    done += _relay(turn)
     _gauge(database)
     return done
 
@@ -154,21 +155,38 @@ def _next_timer(turn: _Round, horizon: datetime, *, inclusive: bool) -> bool:
 
 def _notify(turn: _Round) -> int:
     with turn.database.read() as connection:
-        groups = pipeline.groups_to_notify(connection, turn.config, turn.now)
-    return sum(_notify_group(turn, group) for group in groups)
-
-
-def _notify_group(turn: _Round, group: str) -> int:
-    try:
+        if not pipeline.wants_notifying(connection, turn.config, turn.now):
+            return 0
+    done = 0
+    while True:
         with turn.database.write() as connection:
             queries.lock_alerts(connection)
-            return pipeline.notify(connection, turn.config, group, now=turn.now, wall=turn.wall)
-    except UnavailableError:
-        raise
-    except Exception:  # the edge of one group: the others are told, and the next round tries it again
-        metrics.ROUND_FAILURES.labels("group").inc()
-        log.exception("group_failed", group=group)
-        return 0
+            told, failed = pipeline.notify(connection, turn.config, now=turn.now, wall=turn.wall)
+        for group, error in failed.items():  # the others are told, and the next round tries these again
+            metrics.ROUND_FAILURES.labels("group").inc()
+            log.error("group_failed", group=group, exc_info=error)
+        done += told
+        if told < pipeline.MOST_MESSAGES:
+            return done
+
+
+def _relay(turn: _Round) -> int:
+    """Tell the Alertmanagers; one that cannot be told keeps no other from it."""
+    with turn.database.read() as connection:
+        waiting = [send.receiver for send in relay.due(connection, turn.config, turn.now, turn.wall)]
+    for receiver in waiting:
+        try:
+            with turn.database.write() as connection:
+                queries.lock_alerts(connection)
+                for send in relay.due(connection, turn.config, turn.now, turn.wall):
+                    if send.receiver == receiver:  # else another process was faster
+                        relay.relay(connection, turn.config, send, now=turn.now, wall=turn.wall)
+        except UnavailableError:
+            raise
+        except Exception:  # the edge of one receiver: the next round tries it again
+            metrics.ROUND_FAILURES.labels("relay").inc()
+            log.exception("relay_failed", receiver=receiver)
+    return len(waiting)
 
 
 def _gauge(database: Database) -> None:

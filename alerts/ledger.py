@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from alerts.guards import PastAction
+from alerts.guards import FINAL, PastAction
 from alerts.plans import StepRow
 from remora.database import insert_new
-from remora.tables import actions, audit, incident_events, incidents, plan_steps
+from remora.tables import (
+    actions,
+    audit,
+    checklist_ticks,
+    incident_events,
+    incidents,
+    plan_steps,
+    signing_keys,
+)
 
 __all__ = [
-    "ActionRow", "IncidentRow", "action", "add_incident", "audit_entry", "begin_step", "change_action",
-    "change_incident", "finish_step", "has_audit", "incident", "incidents_of_alerts", "last_event", "latest_of",
-    "note", "past_actions", "start_action", "steps_of", "unfinished_actions", "unresolved",
+    "ActionRow", "EventRow", "IncidentRow", "action", "actions_of", "add_incident", "audit_entry", "begin_step", "change_action",
+    "change_incident", "events_of", "finish_step", "has_audit", "incident", "incidents_of_alerts", "last_event", "latest_of", "newest_actions",
+    "note", "past_actions", "signing_key", "start_action", "steps_of", "tick", "ticks_of", "unfinished_actions", "unresolved", "untick",
 ]  # fmt: skip
-
-FINAL = ("succeeded", "failed", "timed_out")
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,19 @@ class ActionRow:
     model_version: str | None = None
     url: str | None = None
     detail: str | None = None
+    run_id: str | None = None
+    decided_by: str | None = None
+    request: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """A line of an incident's timeline."""
+
+    at: datetime
+    actor: str
+    kind: str
+    text: str
 
 
 _INCIDENT = [incidents.c[name] for name in IncidentRow.__dataclass_fields__]
@@ -155,6 +175,40 @@ def finish_step(
     )
 
 
+def tick(
+    connection: sa.Connection, incident_id: str, place: tuple[int, int], actor: str, at: datetime
+) -> bool:
+    """Tick an item of a checklist; `place` is (step, item). False where it was ticked already."""
+    row = {"incident_id": incident_id, "step": place[0], "item": place[1], "at": at, "actor": actor[:200]}
+    return bool(insert_new(connection, checklist_ticks, [row], ["incident_id", "step", "item"]))
+
+
+def untick(connection: sa.Connection, incident_id: str, place: tuple[int, int]) -> bool:
+    """Take a tick back; False where there was none."""
+    where = sa.and_(
+        checklist_ticks.c.incident_id == incident_id,
+        checklist_ticks.c.step == place[0],
+        checklist_ticks.c.item == place[1],
+    )
+    return connection.execute(sa.delete(checklist_ticks).where(where)).rowcount == 1
+
+
+def ticks_of(connection: sa.Connection, incident_id: str) -> dict[tuple[int, int], tuple[str, datetime]]:
+    """By (step, item), who ticked it and when."""
+    statement = sa.select(checklist_ticks).where(checklist_ticks.c.incident_id == incident_id)
+    return {(row.step, row.item): (row.actor, row.at) for row in connection.execute(statement)}
+
+
+def events_of(connection: sa.Connection, incident_id: str) -> list[EventRow]:
+    """The incident's timeline, oldest first."""
+    columns = [incident_events.c[name] for name in EventRow.__dataclass_fields__]
+    statement = sa.select(*columns).where(incident_events.c.incident_id == incident_id)
+    return [
+        EventRow(*row)
+        for row in connection.execute(statement.order_by(incident_events.c.at, incident_events.c.id))
+    ]
+
+
 def start_action(connection: sa.Connection, row: ActionRow) -> None:
     connection.execute(sa.insert(actions).values(asdict(row)))
 
@@ -173,6 +227,22 @@ def unfinished_actions(connection: sa.Connection) -> list[ActionRow]:
     return [ActionRow(*row) for row in connection.execute(statement)]
 
 
+def actions_of(connection: sa.Connection, incident_id: str) -> list[ActionRow]:
+    """What the incident's plan has started, in that order."""
+    statement = sa.select(*_ACTION).where(actions.c.incident_id == incident_id)
+    return [ActionRow(*row) for row in connection.execute(statement.order_by(actions.c.requested_at))]
+
+
+def newest_actions(connection: sa.Connection, *, state: str | None, model: str | None) -> list[ActionRow]:
+    """The newest 200, of one state or one model where they are given."""
+    statement = sa.select(*_ACTION).order_by(actions.c.requested_at.desc(), actions.c.id.desc()).limit(200)
+    if state is not None:
+        statement = statement.where(actions.c.state == state)
+    if model is not None:
+        statement = statement.where(actions.c.model == model)
+    return [ActionRow(*row) for row in connection.execute(statement)]
+
+
 def past_actions(connection: sa.Connection, model: str, since: datetime) -> list[PastAction]:
     """What was started for a model since then, by any plan, and what still runs."""
     statement = sa.select(actions.c.requested_at, actions.c.state).where(
@@ -180,6 +250,17 @@ def past_actions(connection: sa.Connection, model: str, since: datetime) -> list
         sa.or_(actions.c.requested_at > since, actions.c.state.not_in(FINAL)),
     )
     return [PastAction(*row) for row in connection.execute(statement)]
+
+
+def signing_key(connection: sa.Connection, now: datetime) -> bytes:
+    """The key of signed links, the same for every server over this database; the first that needs it makes it."""
+    statement = sa.select(signing_keys.c.key).where(signing_keys.c.name == "links")
+    found = connection.execute(statement).scalar()
+    if found is None:
+        row = {"name": "links", "key": os.urandom(32), "created_at": now}
+        insert_new(connection, signing_keys, [row], ["name"])
+        found = connection.execute(statement).scalar_one()
+    return bytes(found)
 
 
 def audit_entry(connection: sa.Connection, at: datetime, actor: str, what: str, subject: str) -> None:

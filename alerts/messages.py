@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -15,7 +15,7 @@ from remora.catalogue import METRICS, show
 from remora.config import Config
 from remora.config.alerting import Group, Rule
 
-__all__ = ["NO_DATA", "due_lag", "find_rule", "first_window_start", "job_of", "title_of", "view"]
+__all__ = ["NO_DATA", "find_rule", "first_window_start", "job_of", "title_of", "view"]
 
 NO_DATA = "NoData"
 """The alertname of the alert that says that a rule cannot see."""
@@ -34,16 +34,11 @@ def job_of(row: AlertRow) -> str:
     return metric.job if metric else ""
 
 
-def due_lag(config: Config, model: str, job: str) -> timedelta:
-    """How long after its end a window of this job is judged."""
-    windows = config.model(model).windows
-    return windows.label_lateness if job == "performance" else windows.lateness
-
-
 def first_window_start(config: Config, row: AlertRow) -> datetime:
     """Where the first window begins in which the alert's condition held."""
     size = row.window_end - row.window_start
-    return min(row.window_start, row.active_at - due_lag(config, row.model, job_of(row)) - size)
+    lag = config.model(row.model).windows.lateness_of(job_of(row))
+    return min(row.window_start, row.active_at - lag - size)
 
 
 def title_of(rows: Iterable[AlertRow]) -> str:

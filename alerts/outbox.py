@@ -3,78 +3,168 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from alerts.deliveries import Delivery
 from alerts.identity import new_id
+from alerts.receiver_state import breakers
 from alerts.receivers import RECEIVERS
-from alerts.receivers.base import Event
+from alerts.receivers.base import Event, clip
 from remora.config import Config
 from remora.database import insert_new
 from remora.tables import deliveries, delivery_attempts
 
 __all__ = [
-    "Delivery",
     "bury",
     "bury_expired",
+    "call_fallbacks",
     "claim",
+    "collapse",
+    "drop_standbys",
     "enqueue",
     "finish",
     "receivers_waiting",
-    "undeliverable",
+    "redeliver",
 ]
 
 NOTIFICATION_LIFETIME = timedelta(hours=24)
-ACTION_LIFETIME = timedelta(hours=1)
-"""A model update that starts 20 hours late is wrong."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A claimed row of the outbox."""
-
-    id: str
-    receiver: str
-    kind: str
-    body: bytes
-    attempts: int
-    expires_at: datetime
+_ACTION = "action.requested"
 
 
 def enqueue(
     connection: sa.Connection, config: Config, event: Event, *, event_id: str, order_key: str, wall: datetime,
 ) -> bool:  # fmt: skip
-    """Write one delivery for the event's receiver; False where the receiver has this event already.
+    """Write one delivery for the event's receiver; False where there is nothing to send.
 
-    The body is made now and never changes. Of one receiver and `order_key`, what is written first goes out first.
+    That is so where the receiver has this event already, and where it says that something is over of which the
+    receiver was never told: then what waits of it is given up as well. The body is made now and never changes. Of one
+    receiver and `order_key`, what is written first goes out first. What a receiver's fallback would be told instead
+    stands by beside it.
     """
+    # A replay's days are seconds of the sender's time: there, what was over in seconds was not over at once.
+    at_once = event.type.endswith(".resolved") and config.schedule.clock != "replay"
+    if at_once and collapse(connection, event.receiver, order_key):
+        return False
+    row = _row(connection, config, event, event_id, order_key, wall)
+    if not insert_new(connection, deliveries, [row], ["event_id", "receiver"]):
+        return False
+    fallback = config.receivers[event.receiver].fallback
+    if fallback is not None:
+        known = breakers(connection).get(event.receiver)
+        instead = replace(event, receiver=fallback)
+        standby = _row(connection, config, instead, f"{event_id}~{event.receiver}", order_key, wall) | {
+            "standby_for": row["id"],
+            "state": "pending" if known is not None and known.is_open else "standby",
+        }
+        insert_new(connection, deliveries, [standby], ["event_id", "receiver"])
+    return True
+
+
+def _row(
+    connection: sa.Connection, config: Config, event: Event, event_id: str, order_key: str, wall: datetime
+) -> dict[str, Any]:
     receiver = config.receivers[event.receiver]
     newest = connection.execute(
         sa.select(sa.func.max(deliveries.c.created_at)).where(
             deliveries.c.receiver == event.receiver,
             deliveries.c.order_key == order_key,
-            deliveries.c.state == "pending",
+            deliveries.c.state.in_(("pending", "standby")),
         )
     ).scalar()
     created = max(wall, newest + timedelta(microseconds=1)) if newest else wall
-    lifetime = ACTION_LIFETIME if event.type == "action.requested" else NOTIFICATION_LIFETIME
-    row = {
+    return {
         "id": new_id("msg", wall), "event_id": event_id, "receiver": event.receiver, "kind": event.type,
-        "order_key": order_key, "body": RECEIVERS[receiver.kind].body(event, receiver.body), "state": "pending",
-        "attempts": 0, "created_at": created, "next_attempt_at": wall, "expires_at": wall + lifetime,
+        "order_key": order_key, "body": RECEIVERS[receiver.kind].body(event, receiver), "state": "pending",
+        "title": clip(event.title.replace("\x00", ""), 300), "attempts": 0, "created_at": created,
+        "next_attempt_at": wall, "expires_at": wall + NOTIFICATION_LIFETIME,
     }  # fmt: skip
-    return bool(insert_new(connection, deliveries, [row], ["event_id", "receiver"]))
+
+
+def collapse(connection: sa.Connection, receiver: str, order_key: str) -> bool:
+    """Give up what waits unsent about something that is over, if the receiver knows nothing of it; whether that was so."""
+    mine = sa.and_(deliveries.c.receiver == receiver, deliveries.c.order_key == order_key)
+    waiting = sa.and_(mine, deliveries.c.state == "pending")
+    held = (
+        connection.execute(sa.select(deliveries.c.attempts).where(waiting).with_for_update()).scalars().all()
+    )
+    if not held or any(held):
+        return False
+    last = connection.execute(
+        sa.select(deliveries.c.kind, deliveries.c.state)
+        .where(mine, deliveries.c.attempts > 0)
+        .order_by(deliveries.c.created_at.desc())
+        .limit(1)
+    ).first()
+    if last is not None and not (last.kind.endswith(".resolved") and last.state == "delivered"):
+        return False
+    text = "over before it was sent"
+    gone = connection.execute(
+        sa.update(deliveries)
+        .where(waiting)
+        .values(state="collapsed", last_error=text)
+        .returning(deliveries.c.id)
+    )
+    drop_standbys(connection, list(gone.scalars()))
+    return True
+
+
+def drop_standbys(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """The fallback need not be told: the receiver itself was, or there is nothing to tell."""
+    if ids:
+        connection.execute(
+            sa.delete(deliveries).where(deliveries.c.standby_for.in_(ids), deliveries.c.state == "standby")
+        )
+
+
+def call_fallbacks(connection: sa.Connection, wall: datetime, *, unanswered: Sequence[str]) -> None:
+    """Tell fallbacks what was given up, and what waits for receivers that do not answer."""
+    first = deliveries.alias("first")
+    lost = sa.select(first.c.id).where(
+        sa.or_(first.c.state == "dead", sa.and_(first.c.state == "pending", first.c.receiver.in_(unanswered)))
+    )
+    connection.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.state == "standby", deliveries.c.standby_for.in_(lost))
+        .values(state="pending", next_attempt_at=wall)
+    )
+
+
+def redeliver(connection: sa.Connection, identity: str, wall: datetime) -> str | None:
+    """Send a finished delivery again, under the same id; its state before, None where there is none.
+
+    One that is pending stays as it is: it will be sent anyhow. What starts something is started again by its action.
+    """
+    row = connection.execute(
+        sa.select(deliveries.c.state, deliveries.c.kind).where(deliveries.c.id == identity).with_for_update()
+    ).first()
+    if row is not None and row.state != "pending" and row.kind != _ACTION:
+        connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id == identity)
+            .values(
+                state="pending",
+                manual=True,
+                next_attempt_at=wall,
+                expires_at=wall + NOTIFICATION_LIFETIME,
+                lease_owner=None,
+                lease_until=None,
+                delivered_at=None,
+            )
+        )
+    return row.state if row is not None else None
 
 
 def receivers_waiting(connection: sa.Connection, wall: datetime) -> list[str]:
-    """Receivers with a delivery whose time has come."""
+    """Receivers with a message whose time has come; what starts something is the starter's (`alerts.starter`)."""
     statement = (
         sa.select(deliveries.c.receiver)
         .distinct()
         .where(deliveries.c.state == "pending", deliveries.c.next_attempt_at <= wall)
+        .where(deliveries.c.kind != _ACTION)
     )
     return list(connection.execute(statement).scalars())
 
@@ -110,6 +200,7 @@ def claim(
         sa.select(deliveries.c.id, deliveries.c.attempts)
         .where(
             deliveries.c.receiver == receiver,
+            deliveries.c.kind != _ACTION,
             deliveries.c.state == "pending",
             deliveries.c.next_attempt_at <= wall,
             sa.or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= wall),
@@ -135,7 +226,7 @@ def finish(
     owner: str,
 ) -> None:  # fmt: skip
     """Log an attempt and what it led to; `outcome` are columns of `deliveries`."""
-    row = {"delivery_id": delivery.id, "attempt": delivery.attempts, **attempt}
+    row = {"delivery_id": delivery.id, "attempt": delivery.attempts, "manual": delivery.manual, **attempt}
     insert_new(connection, delivery_attempts, [row], ["delivery_id", "attempt"])
     connection.execute(
         sa.update(deliveries)
@@ -143,8 +234,10 @@ def finish(
             deliveries.c.id == delivery.id, deliveries.c.state == "pending", deliveries.c.lease_owner == owner
         )
         .where(deliveries.c.attempts == delivery.attempts)
-        .values(lease_owner=None, lease_until=None, **outcome)
+        .values(lease_owner=None, lease_until=None, manual=False, **outcome)
     )
+    if outcome["state"] == "delivered":
+        drop_standbys(connection, [delivery.id])
 
 
 def bury(connection: sa.Connection, receiver: str, error: str, *, before: datetime) -> None:
@@ -155,11 +248,3 @@ def bury(connection: sa.Connection, receiver: str, error: str, *, before: dateti
         .where(deliveries.c.created_at <= before)
         .values(state="dead", last_error=error, lease_owner=None, lease_until=None)
     )
-
-
-def undeliverable(connection: sa.Connection, event_ids: Sequence[str]) -> dict[str, str]:
-    """Of these events, those whose delivery was given up, with the last error."""
-    statement = sa.select(deliveries.c.event_id, deliveries.c.last_error).where(
-        deliveries.c.event_id.in_(event_ids), deliveries.c.state == "dead"
-    )
-    return {event: error or "given up" for event, error in connection.execute(statement)}

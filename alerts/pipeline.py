@@ -1,7 +1,7 @@
 """The order of things, written out once.
 
 `evaluate_window`: findings → what the rules say → what that does to the alerts' states → incidents.
-`notify`: alerts → inhibition → silences → groups → timing → deduplication → outbox.
+`notify`: alerts → inhibition, silences, maintenance → groups → timing → deduplication → outbox.
 
 Each is one transaction. Notifications look at the states as they are at `now`, after every window that was due: so
 after a downtime only the end state of each alert is told, and one that fired and resolved meanwhile is not.
@@ -15,7 +15,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from alerts import grouping, incidents, metrics, outbox, queries
+from alerts import announcements, grouping, incidents, metrics, outbox, queries
 from alerts.dedup import ALL_RESOLVED, Told, needs_message
 from alerts.identity import event_id
 from alerts.messages import NO_DATA, title_of, view
@@ -27,7 +27,10 @@ from alerts.turn import Turn
 from remora.catalogue import METRICS
 from remora.config import Config
 
-__all__ = ["evaluate_window", "groups_to_notify", "notify"]
+__all__ = ["MOST_MESSAGES", "evaluate_window", "notify", "wants_notifying"]
+
+MOST_MESSAGES = 500
+"""In one transaction: whoever acknowledges in the middle of a storm does not wait for all of it."""
 
 
 def evaluate_window(turn: Turn, window: Window) -> None:
@@ -80,26 +83,45 @@ class Send:
     reason: str
 
 
-def groups_to_notify(connection: sa.Connection, config: Config, now: datetime) -> list[str]:
-    """The keys of the groups for which `notify` has something to do."""
-    return list(dict.fromkeys(send.group.key for send in _decide(connection, config, now)))
+def wants_notifying(connection: sa.Connection, config: Config, now: datetime) -> bool:
+    """Whether `notify` has something to do; asked without the lock, most rounds end here."""
+    return bool(_decide(connection, config, now))
 
 
-def notify(connection: sa.Connection, config: Config, group: str, *, now: datetime, wall: datetime) -> int:
-    """Write the messages about a group that are due into the outbox; returns how many."""
-    sends = [send for send in _decide(connection, config, now) if send.group.key == group]
-    for send in sends:
-        queries.remember(connection, send.group.key, send.receiver, send.known, send.reason)
-        quiet = send.reason == ALL_RESOLVED and not config.receivers[send.receiver].send_resolved
-        if quiet:
+def notify(
+    connection: sa.Connection, config: Config, *, now: datetime, wall: datetime,
+) -> tuple[int, dict[str, Exception]]:  # fmt: skip
+    """Write the messages that are due into the outbox: how many, and the groups that failed with their errors.
+
+    What to say is decided once for all groups. Each group is a savepoint: one that fails leaves nothing behind and
+    keeps no other from being told.
+    """
+    done, failed = 0, {}
+    for send in _decide(connection, config, now):
+        if done >= MOST_MESSAGES:
+            break
+        if send.group.key in failed:
             continue
-        metrics.NOTIFICATIONS.labels(send.receiver, send.reason).inc()
-        identity = event_id(send.group.key, send.reason, now.isoformat())
-        outbox.enqueue(
-            connection, config, _event(connection, config, send, now), event_id=identity, order_key=send.group.key,
-            wall=wall,
-        )  # fmt: skip
-    return len(sends)
+        try:
+            with connection.begin_nested():
+                _send(connection, config, send, now, wall)
+        except sa.exc.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the edge of one group: the caller logs and counts it
+            failed[send.group.key] = error
+        else:
+            done += 1
+    return done, failed
+
+
+def _send(connection: sa.Connection, config: Config, send: Send, now: datetime, wall: datetime) -> None:
+    queries.remember(connection, send.group.key, send.receiver, send.known, send.reason)
+    if send.reason == ALL_RESOLVED and not config.receivers[send.receiver].send_resolved:
+        return
+    metrics.NOTIFICATIONS.labels(send.receiver, send.reason).inc()
+    identity = event_id(send.group.key, send.reason, now.isoformat())
+    event = _event(connection, config, send, now)
+    outbox.enqueue(connection, config, event, event_id=identity, order_key=send.group.key, wall=wall)
 
 
 def _decide(connection: sa.Connection, config: Config, now: datetime) -> list[Send]:
@@ -108,15 +130,13 @@ def _decide(connection: sa.Connection, config: Config, now: datetime) -> list[Se
     told = queries.told(connection)
     rows = queries.notifiable(connection, {name for known in told.values() for name in known.firing})
     silences = queries.live_silences(connection, now)
-    muted = {
-        row.id
-        for row in rows
-        if row.state == "firing" and (grouping.inhibited(row, rows) or grouping.silenced(row, silences))
-    }
-    covered = incidents.covered(connection, config, [row.id for row in rows])
+    muted = grouping.hushed(rows, silences, config.maintenance, now) | grouping.inhibited(rows)
+    covered = announcements.covered(connection, config, [row.id for row in rows])
     sends = []
     for group in grouping.make_groups(config.routes, rows):
         for receiver in dict.fromkeys(group.route.receivers):
+            if config.receivers[receiver].kind == "alertmanager":
+                continue  # `relay` keeps those told
             known = Knows(receiver, config.receivers[receiver].send_resolved, told.get((group.key, receiver)))
             theirs = [row for row in group.alerts if receiver not in covered.get(row.id, ())]
             send = _for_receiver(group, known, theirs, muted, now)

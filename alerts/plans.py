@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remora.config.alerting import Plan
+from remora.config.plans import Plan
 
 __all__ = ["Due", "StepRow", "next_due", "told_receivers"]
 

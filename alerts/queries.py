@@ -123,8 +123,7 @@ def due_windows(connection: sa.Connection, config: Config, job: str, now: dateti
         rows += connection.execute(statement.where(models.c.name == model, theirs.c.window_start < first))
     found = []
     for model, start, end in sorted(rows, key=lambda row: row[1])[:MOST_WINDOWS]:
-        windows = config.model(model).windows
-        lateness = windows.label_lateness if job == "performance" else windows.lateness
+        lateness = config.model(model).windows.lateness_of(job)
         if end + lateness <= now:
             found.append(Window(job, model, start, end, end + lateness))
     return found

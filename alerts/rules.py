@@ -8,9 +8,10 @@ are joined: any that meets the condition decides, then an error, then one that d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from alerts.state import Signal
 from remora.catalogue import METRICS
@@ -40,6 +41,8 @@ class Finding:
     coverage: float | None
     verdict: str
     reason: str
+    effect: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)  # causes and segments, ranked
 
 
 class Kind(StrEnum):

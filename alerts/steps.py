@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts import actions, incidents, ledger, metrics, queries
-from alerts.guards import Evidence, explain, refuse
+from alerts import actions, announcements, incidents, ledger, metrics, pauses, queries
+from alerts.guards import Evidence, Refusal, explain, refuse
 from alerts.ledger import IncidentRow
 from alerts.messages import job_of
 from alerts.plans import Due, StepRow, told_receivers
 from alerts.turn import Turn
-from remora.config.alerting import Step
 from remora.config.base import format_duration
+from remora.config.plans import Step
 
 __all__ = ["take"]
 
 
 def take(turn: Turn, incident: IncidentRow, due: Due) -> None:
     """Begin the step, or end the wait, that is due."""
-    plan = incidents.find_plan(turn.config, incident.plan)
+    plan = announcements.find_plan(turn.config, incident.plan)
     if plan is None:
         return
     step = plan.steps[due.step]
@@ -49,13 +49,13 @@ def _plain(turn: Turn, incident: IncidentRow, step: Step, due: Due) -> None:
 
 
 def _notify(turn: Turn, incident: IncidentRow, step: Step, due: Due) -> None:
-    plan = incidents.find_plan(turn.config, incident.plan)
+    plan = announcements.find_plan(turn.config, incident.plan)
     known = told_receivers(plan, ledger.steps_of(turn.connection, incident.id)) if plan else []
     if not _begin(turn, incident, step, due, state="done", detail=""):
         return
     receiver = step.notify or ""
     again = receiver in known
-    incidents.announce(
+    announcements.announce(
         turn,
         incident,
         receiver,
@@ -74,16 +74,29 @@ def _act(turn: Turn, incident: IncidentRow, step: Step, due: Due) -> None:
         label_coverage=queries.coverage(turn.connection, incident.model, turn.at),
     )
     past = ledger.past_actions(turn.connection, incident.model, since)
-    refusal = refuse(guard, turn.config.actions, incident.model, evidence, past, turn.at)
+    switches = pauses.switches(turn.connection, turn.config, turn.wall)
+    refusal = refuse(guard, switches, incident.model, evidence, past, turn.at)
+    if incident.group_key == incidents.STORM:
+        refusal = Refusal.STORM
     if refusal is not None:
         if _begin(turn, incident, step, due, state="skipped", detail=explain(refusal)):
             sentence = f"{_title(step)} did not start: {explain(refusal)}"
             _count(turn, incident, step, "step_skipped", sentence)
-            incidents.tell(turn, incident, "incident.updated", reason=sentence)
+            announcements.tell(turn, incident, "incident.updated", reason=sentence)
         return
-    if _begin(turn, incident, step, due, state="running", detail=""):
-        row = actions.request(turn, incident, step, (due.step, due.iteration), alerts)
-        _count(turn, incident, step, "step_started", f"{_title(step)}: requested as {row.id}")
+    dry = turn.config.actions.dry_run
+    if not _begin(
+        turn, incident, step, due, state="done" if dry else "running", detail="dry run" if dry else ""
+    ):
+        return
+    row = actions.request(turn, incident, step, (due.step, due.iteration), alerts)
+    if row.state == "waiting":
+        sentence = f"{_title(step)} waits for an approval: {row.id}"
+        _count(turn, incident, step, "approval_wanted", sentence)
+        announcements.tell(turn, incident, "incident.updated", reason=sentence)
+        return
+    words = "would be requested now (dry run)" if dry else "requested"
+    _count(turn, incident, step, "step_started", f"{_title(step)}: {words} as {row.id}")
 
 
 def _begin(

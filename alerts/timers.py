@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from alerts import actions, incidents, ledger, outbox, steps
+from alerts import actions, announcements, incidents, ledger, requests, steps
 from alerts.ledger import ActionRow, IncidentRow
 from alerts.plans import Due, next_due
 from alerts.turn import Turn
@@ -62,8 +62,9 @@ def let_happen(connection: sa.Connection, config: Config, timer: Timer, wall: da
     """Do what the timer stands for, at its instant."""
     turn = Turn(connection, config, timer.at, wall)
     if timer.action is not None:
-        state = "timed_out" if timer.kind == "timed_out" else "failed"
-        actions.conclude(turn, timer.action, state, timer.text)
+        waiting = timer.action.state == "waiting"
+        state = "rejected" if waiting else "timed_out" if timer.kind == "timed_out" else "failed"
+        actions.conclude(turn, timer.action, state, "nobody approved it in time" if waiting else timer.text)
     elif timer.incident is None:
         return
     elif timer.kind == "resolve":
@@ -76,7 +77,7 @@ def let_happen(connection: sa.Connection, config: Config, timer: Timer, wall: da
 
 def _action_timers(connection: sa.Connection, now: datetime) -> list[Timer]:
     running = ledger.unfinished_actions(connection)
-    lost = outbox.undeliverable(connection, [row.id for row in running if row.state == "requested"])
+    lost = requests.undeliverable(connection, [row.id for row in running if row.state == "requested"])
     timers = []
     for row in running:
         if row.id in lost:
@@ -90,7 +91,7 @@ def _action_timers(connection: sa.Connection, now: datetime) -> list[Timer]:
 def _incident_timers(
     connection: sa.Connection, config: Config, incident: IncidentRow, now: datetime
 ) -> list[Timer]:
-    plan = incidents.find_plan(config, incident.plan)
+    plan = announcements.find_plan(config, incident.plan)
     if incident.quiet_since is not None:  # nothing is started or escalated while all its alerts are resolved
         stable = plan.stable_for if plan else _STABLE
         return [Timer(incident.quiet_since + stable, "resolve", incident)]

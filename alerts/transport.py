@@ -12,17 +12,16 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 
 from alerts.errors import BlockedAddressError
-from alerts.receivers.base import Request
+from alerts.receivers.base import Answer, Request
 
-__all__ = ["Answer", "call", "check_address"]
+__all__ = ["call", "check_address", "checked_addresses"]
 
-_EXCERPT = 4096
+_EXCERPT = 65_536
 _CONNECT_SECONDS = 5.0
 _BLOCKED = [
     ipaddress.ip_network(text)
@@ -39,15 +38,6 @@ _BLOCKED = [
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back: at most 4 kB of the body."""
-
-    status: int
-    retry_after: str | None
-    excerpt: bytes
-
-
 def check_address(text: str) -> None:
     """Raises `BlockedAddressError` for a link-local or metadata address, in whatever disguise."""
     address = ipaddress.ip_address(text.partition("%")[0])
@@ -60,6 +50,18 @@ def check_address(text: str) -> None:
             address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if any(address.version == network.version and address in network for network in _BLOCKED):
         raise BlockedAddressError("its name leads to a link-local or metadata address, which is never called")
+
+
+def checked_addresses(host: str, port: int) -> list[str]:
+    """Where a name leads now; one blocked address among them is enough to raise `BlockedAddressError`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OSError("the name is not known") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        check_address(address)
+    return addresses
 
 
 def call(request: Request, *, timeout: float, tls: ssl.SSLContext) -> Answer:
@@ -82,8 +84,13 @@ def call(request: Request, *, timeout: float, tls: ssl.SSLContext) -> Answer:
             if len(excerpt) >= _EXCERPT:  # the rest, however long, is not read
                 break
         headers = {name.lower(): value for name, value in response.headers}
-        after = headers.get(b"retry-after")
-        return Answer(response.status, after.decode("latin-1") if after else None, excerpt[:_EXCERPT])
+        after, location = headers.get(b"retry-after"), headers.get(b"location")
+        return Answer(
+            response.status,
+            after.decode("latin-1") if after else None,
+            excerpt[:_EXCERPT],
+            location.decode("latin-1")[:2000] if location else None,
+        )
 
 
 class _Guarded(httpcore.NetworkBackend):
@@ -98,12 +105,9 @@ class _Guarded(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:  # fmt: skip
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name is not known") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            check_address(address)
+            addresses = checked_addresses(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
         for index, address in enumerate(addresses):
             try:
                 stream = self._inner.connect_tcp(

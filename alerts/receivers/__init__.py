@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.receivers import slack, webhook
+from alerts.receivers import alertmanager, apprise, email, pagerduty, slack, teams, webhook
 from alerts.receivers.base import ReceiverKind
 
 __all__ = ["RECEIVERS"]
@@ -10,4 +10,9 @@ __all__ = ["RECEIVERS"]
 RECEIVERS: dict[str, ReceiverKind] = {
     "webhook": webhook.KIND,
     "slack": slack.KIND,
+    "teams": teams.KIND,
+    "pagerduty": pagerduty.KIND,
+    "alertmanager": alertmanager.KIND,
+    "email": email.KIND,
+    "apprise": apprise.KIND,
 }

@@ -1,10 +1,11 @@
 """What all receivers share: the event that is told, the request that tells it, and what an answer means.
 
-A receiver is three pure functions. It does no I/O and never retries: the sender owns both.
+A receiver is a few pure functions. It does no I/O and never retries: the sender owns both.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,9 +14,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from remora.config.receivers import ReceiverBase
+
 __all__ = [
-    "Alert", "Event", "Incident", "Outgoing", "ReceiverKind", "Request", "Target", "Verdict", "clip",
-    "default_verdict", "iso", "redact",
+    "Alert", "Answer", "Event", "Incident", "Mail", "Notice", "Outgoing", "ReceiverKind", "Request", "Target",
+    "Verdict", "by_status", "clip", "iso", "no_reference", "post_json", "redact", "to_json",
 ]  # fmt: skip
 
 
@@ -61,13 +64,14 @@ class Incident:
     acknowledged_by: str = ""
     runbook_url: str = ""
     checklist: Sequence[str] = ()
+    links: Mapping[str, str] = field(default_factory=dict)  # signed: acknowledge, silence, approve, reject
 
 
 @dataclass(frozen=True)
 class Event:
     """What happened. `type` decides which of the optional parts are there."""
 
-    type: str  # alert.firing alert.resolved alert.no_data incident.… action.requested test
+    type: str  # alert.firing alert.resolved alert.no_data incident.… test
     timestamp: datetime
     receiver: str
     title: str
@@ -77,7 +81,6 @@ class Event:
     group_key: str = ""
     group_labels: Mapping[str, str] = field(default_factory=dict)
     incident: Incident | None = None
-    action: Mapping[str, Any] | None = None
 
     @property
     def firing(self) -> bool:
@@ -88,9 +91,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a receiver is, with its secrets; neither prints."""
+    """Where a receiver is, with its secrets, none of which prints. What the secret is depends on the kind."""
 
     url: SecretStr
+    settings: ReceiverBase
     secret: SecretStr | None = None
 
     def secrets(self) -> list[str]:
@@ -100,21 +104,62 @@ class Target:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A delivery at the moment of one attempt; `timestamp` is in unix seconds of the attempt."""
+    """A delivery at the moment of one attempt.
+
+    `timestamp` is in unix seconds of the attempt; `reference` is what the receiver called its newest message about
+    the same group or incident, where it names them.
+    """
 
     id: str
     body: bytes
     timestamp: int
+    kind: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP call, ready to be made. The URL is a secret with many receivers."""
+    """An HTTP call, ready to be made. The URL is a secret with many receivers, and so are some headers and bodies."""
 
     method: str
     url: SecretStr
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail, ready to be handed to its server."""
+
+    host: str
+    port: int
+    tls: str  # starttls | tls | none
+    username: str
+    password: SecretStr | None
+    sender: str
+    recipients: Sequence[str]
+    message: bytes = field(repr=False)
+    thread: str = ""  # the Message-ID that later mails about the same thing answer to
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A text for one of apprise's services; `mood` is info, success, warning or failure."""
+
+    url: SecretStr
+    title: str
+    text: str
+    mood: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: at most the first part of the body."""
+
+    status: int
+    retry_after: str | None
+    excerpt: bytes
+    location: str | None = None
 
 
 class Verdict(StrEnum):
@@ -123,22 +168,41 @@ class Verdict(StrEnum):
     FINAL = "final"
 
 
-@dataclass(frozen=True)
-class ReceiverKind:
-    """`body(event, format)` is frozen when the event is decided; `request` is built anew for each attempt."""
-
-    body: Callable[[Event, str], bytes]
-    request: Callable[[Outgoing, Target], Request]
-    verdict: Callable[[int], Verdict]
-
-
-def default_verdict(status: int) -> Verdict:
+def by_status(answer: Answer) -> Verdict:
     """2xx is success. Redirects are not followed, but somebody may mend the address: they are tried again."""
+    status = answer.status
     if 200 <= status < 300:
         return Verdict.DELIVERED
     if 300 <= status < 400 or status >= 500 or status in {408, 425, 429}:
         return Verdict.RETRY
     return Verdict.FINAL
+
+
+def no_reference(answer: Answer) -> str:  # noqa: ARG001  # most receivers do not name their messages
+    """The receiver does not say what it calls the message."""
+    return ""
+
+
+@dataclass(frozen=True)
+class ReceiverKind:
+    """`body` is frozen when the event is decided; `request` is built anew for each attempt."""
+
+    body: Callable[[Event, Any], bytes]
+    request: Callable[[Outgoing, Target], Request | Mail | Notice]
+    verdict: Callable[[Answer], Verdict] = by_status
+    reference: Callable[[Answer], str] = no_reference
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON; a half of a surrogate pair, which no UTF-8 has, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def post_json(url: SecretStr, body: bytes, headers: Mapping[str, str] | None = None) -> Request:
+    """The call that most receivers take."""
+    return Request(
+        "POST", url, {"content-type": "application/json", "user-agent": "remora", **(headers or {})}, body
+    )
 
 
 def clip(text: str, limit: int) -> str:

@@ -1,33 +1,50 @@
-"""Slack incoming webhooks: what, how bad, since when, the likely cause, and buttons to where one can look.
+"""Slack, by an incoming webhook or a bot: what, how bad, since when, the likely cause, and buttons to where one can look.
 
 Limits of Slack: header 150 characters, section 3,000, button text 75, URL 3,000, 50 blocks. Incoming webhooks can
-neither edit nor thread, so what resolves is told in a message of its own.
+neither edit nor thread, so what resolves is told in a message of its own; a bot changes its newest message about it.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+import re
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+
+from pydantic import SecretStr
 
 from alerts.receivers.base import (
     Alert,
+    Answer,
     Event,
     Incident,
     Outgoing,
     ReceiverKind,
     Request,
     Target,
+    Verdict,
+    by_status,
     clip,
-    default_verdict,
+    post_json,
+    to_json,
 )  # fmt: skip
+from alerts.receivers.words import headline, length, links
+from remora.config.receivers import Slack
 
 __all__ = ["KIND"]
 
 _MOST_ALERTS = 8
 _MOST_BUTTONS = 5
 _SAID_ALREADY = {"first notification", "all alerts resolved"}
+_CHANGES = (".resolved", ".acknowledged")  # what changes the newest message instead of adding one
+_PASSING = {
+    "ratelimited",
+    "rate_limited",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+}
 _ICONS = {
     "alert.firing": ":red_circle:",
     "alert.resolved": ":large_green_circle:",
@@ -37,28 +54,22 @@ _ICONS = {
     "incident.updated": ":information_source:",
     "incident.acknowledged": ":eyes:",
     "incident.resolved": ":white_check_mark:",
-    "action.requested": ":wrench:",
 }
 
 
-def _body(event: Event, form: str) -> bytes:  # noqa: ARG001  # Slack has one format
-    message = {"text": clip(_plain(event), 1000), "blocks": _blocks(event)}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+def _body(event: Event, settings: Slack) -> bytes:  # noqa: ARG001  # Slack has one format
+    return to_json({"text": clip(_plain(event), 1000), "blocks": _blocks(event)})
 
 
 def _plain(event: Event) -> str:
     """What a notification on a phone shows."""
-    return _escape(_title(event))
-
-
-def _title(event: Event) -> str:
-    return event.title if event.firing else f"Resolved: {event.title}"
+    return _escape(headline(event))
 
 
 def _blocks(event: Event) -> list[dict[str, Any]]:
     icon = _ICONS.get(event.type, ":bell:")
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{icon} {_title(event)}", 150), "emoji": True}},
+        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{icon} {headline(event)}", 150), "emoji": True}},
     ]  # fmt: skip
     if event.incident is not None:
         blocks.append(_section(_incident_text(event, event.incident)))
@@ -83,7 +94,7 @@ def _incident_text(event: Event, incident: Incident) -> str:
         f"*Incident* of model `{_escape(clip(incident.model, 150))}` · {_escape(clip(incident.severity, 50))}"
     )
     if not event.firing:
-        return f"{what} · resolved after {_length(event.timestamp - incident.opened_at)}{who}"
+        return f"{what} · resolved after {length(event.timestamp - incident.opened_at)}{who}"
     return f"{what} · {_escape(incident.state)}{who} · since {_date(incident.opened_at)}"
 
 
@@ -127,7 +138,7 @@ def _when(event: Event, alert: Alert) -> str:
     if alert.ends_at is None:
         return f"*Since* {_date(alert.starts_at)}{where}"
     return (
-        f"*Lasted* {_length(alert.ends_at - alert.starts_at)}, "
+        f"*Lasted* {length(alert.ends_at - alert.starts_at)}, "
         f"from {_date(alert.starts_at)} to {_date(alert.ends_at)}{where}"
     )
 
@@ -139,44 +150,11 @@ def _linked(text: str, url: str) -> str:
     return f"*<{url}|{_escape(' '.join(text.split())).replace('|', '¦')}>*"
 
 
-def _length(length: timedelta) -> str:
-    """In days and hours, or hours and minutes."""
-    minutes = max(0, int(length.total_seconds() // 60))
-    days, hours = divmod(minutes // 60, 24)
-    parts = [
-        f"{days} d" if days else "",
-        f"{hours} h" if hours else "",
-        "" if days else f"{minutes % 60} min",
-    ]
-    kept = [part for part in parts if part and part != "0 min"]
-    return " ".join(kept) or "less than a minute"
-
-
 def _buttons(event: Event) -> list[dict[str, Any]]:
-    links: dict[str, str] = {}
-    if event.incident is not None:
-        links["Incident"] = event.incident.url
-        links["Runbook"] = event.incident.runbook_url
-    if event.alerts:
-        links.setdefault("Alert", event.alerts[0].url)
-        links["Runbook"] = links.get("Runbook") or event.alerts[0].runbook_url
-    model = _model(event)
-    links["Model" if model else "Remora"] = event.external_url + (
-        f"/models/{quote(model, safe='')}" if model else ""
-    )
     return [
         {"type": "button", "text": {"type": "plain_text", "text": clip(text, 75)}, "url": url}
-        for text, url in links.items()
-        if url.startswith(("http://", "https://")) and len(url) <= 3000
+        for text, url in links(event).items()
     ][:_MOST_BUTTONS]
-
-
-def _model(event: Event) -> str:
-    """The one model that the message is about, if it is one."""
-    models = {alert.labels.get("model", "") for alert in event.alerts}
-    if event.incident is not None:
-        models.add(event.incident.model)
-    return models.pop() if len(models) == 1 else ""
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -198,8 +176,37 @@ def _escape(text: str) -> str:
 
 
 def _request(outgoing: Outgoing, target: Target) -> Request:
-    headers = {"content-type": "application/json; charset=utf-8", "user-agent": "remora"}
-    return Request("POST", target.url, headers, outgoing.body)
+    if target.secret is None:
+        return post_json(target.url, outgoing.body)
+    message = json.loads(outgoing.body) | {"channel": getattr(target.settings, "channel", "")}
+    url = target.url
+    channel, _, ts = outgoing.reference.partition(" ")
+    if ts and outgoing.kind.endswith(_CHANGES):
+        message |= {"channel": channel, "ts": ts}
+        url = SecretStr(url.get_secret_value().replace("chat.postMessage", "chat.update"))
+    return post_json(
+        url,
+        to_json(message),
+        {
+            "authorization": f"Bearer {target.secret.get_secret_value()}",
+            "content-type": "application/json; charset=utf-8",
+        },
+    )
 
 
-KIND = ReceiverKind(body=_body, request=_request, verdict=default_verdict)
+def _verdict(answer: Answer) -> Verdict:
+    """A webhook says it by its status; a bot's call is answered with 200 and `ok`, true or false."""
+    said = re.search(rb'"error"\s*:\s*"(\w+)"', answer.excerpt)
+    if answer.status == 200 and said and re.match(rb'\s*\{\s*"ok"\s*:\s*false', answer.excerpt):
+        return Verdict.RETRY if said[1].decode() in _PASSING else Verdict.FINAL
+    return by_status(answer)
+
+
+def _reference(answer: Answer) -> str:
+    """The channel and time stamp that name a bot's message."""
+    channel = re.search(rb'"channel"\s*:\s*"(\w+)"', answer.excerpt)
+    ts = re.search(rb'"ts"\s*:\s*"([\d.]+)"', answer.excerpt)
+    return f"{channel[1].decode()} {ts[1].decode()}" if channel and ts else ""
+
+
+KIND = ReceiverKind(body=_body, request=_request, verdict=_verdict, reference=_reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +14,12 @@ from alerts.receivers.base import (
     Request,
     Target,
     clip,
-    default_verdict,
     iso,
+    post_json,
+    to_json,
 )  # fmt: skip
 from alerts.signing import sign
+from remora.config.receivers import Webhook
 
 __all__ = ["KIND", "MAX_BYTES"]
 
@@ -34,10 +35,10 @@ _SIZES = (
 )  # characters in a text, alerts in a body
 
 
-def _body(event: Event, form: str) -> bytes:
-    make = _alertmanager if form == "alertmanager.v4" and event.action is None else _remora
+def _body(event: Event, settings: Webhook) -> bytes:
+    make = _alertmanager if settings.body == "alertmanager.v4" else _remora
     for characters, alerts in _SIZES:
-        body = json.dumps(make(event, characters, alerts), ensure_ascii=False, separators=(",", ":")).encode()
+        body = to_json(make(event, characters, alerts))
         if len(body) < MAX_BYTES:
             break
     return body
@@ -45,33 +46,20 @@ def _body(event: Event, form: str) -> bytes:
 
 def _remora(event: Event, characters: int, count: int) -> dict[str, Any]:
     """The envelope; `data` holds what the event's type promises."""
-    if event.action is not None:
-        data: dict[str, Any] = _shortened(event.action, characters, count)
-    else:
-        shown = event.alerts[:count]
-        data = {
-            "title": clip(event.title, characters),
-            "status": "firing" if event.firing else "resolved",
-            "notification_reason": clip(event.reason, characters),
-            "groupKey": clip(event.group_key, characters),
-            "groupLabels": _texts(event.group_labels, characters),
-            "alerts": [_alert(alert, characters) for alert in shown],
-            "truncatedAlerts": len(event.alerts) - len(shown),
-            "links": {"remora": event.external_url},
-        }
-        if event.incident is not None:
-            data["incident"] = _incident(event.incident, characters)
+    shown = event.alerts[:count]
+    data: dict[str, Any] = {
+        "title": clip(event.title, characters),
+        "status": "firing" if event.firing else "resolved",
+        "notification_reason": clip(event.reason, characters),
+        "groupKey": clip(event.group_key, characters),
+        "groupLabels": _texts(event.group_labels, characters),
+        "alerts": [_alert(alert, characters) for alert in shown],
+        "truncatedAlerts": len(event.alerts) - len(shown),
+        "links": {"remora": event.external_url},
+    }
+    if event.incident is not None:
+        data["incident"] = _incident(event.incident, characters)
     return {"type": event.type, "timestamp": iso(event.timestamp), "data": data}
-
-
-def _shortened(value: Any, characters: int, count: int) -> Any:
-    if isinstance(value, str):
-        return clip(value, max(characters, 300))  # a callback URL must stay whole
-    if isinstance(value, Mapping):
-        return {clip(str(key), 200): _shortened(item, characters, count) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shortened(item, characters, count) for item in value[:count]]
-    return value
 
 
 def _texts(texts: Mapping[str, str], characters: int) -> dict[str, str]:
@@ -107,6 +95,7 @@ def _incident(incident: Incident, characters: int) -> dict[str, Any]:
         "acknowledged_by": clip(incident.acknowledged_by, characters) or None,
         "runbook_url": incident.runbook_url or None,
         "checklist": [clip(item, characters) for item in incident.checklist[:20]],
+        "links": dict(incident.links),
         "url": incident.url,
     }
 
@@ -149,17 +138,12 @@ def _common(texts: Sequence[Mapping[str, str]], characters: int) -> dict[str, st
 
 
 def _request(outgoing: Outgoing, target: Target) -> Request:
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "remora",
-        "webhook-id": outgoing.id,
-        "webhook-timestamp": str(outgoing.timestamp),
-    }
+    headers = {"webhook-id": outgoing.id, "webhook-timestamp": str(outgoing.timestamp)}
     if target.secret is not None:
         headers["webhook-signature"] = sign(
             target.secret.get_secret_value(), outgoing.id, outgoing.timestamp, outgoing.body
         )
-    return Request("POST", target.url, headers, outgoing.body)
+    return post_json(target.url, outgoing.body, headers)
 
 
-KIND = ReceiverKind(body=_body, request=_request, verdict=default_verdict)
+KIND = ReceiverKind(body=_body, request=_request)

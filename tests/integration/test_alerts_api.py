@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from alerts import api
+from alerts import api, incident_api
 from alerts.signing import sign
 from remora import tables as t
 from remora.cli.errors import install_error_answers
@@ -69,7 +69,9 @@ class Client:
 def client_of(world: World, token: str | None = None) -> Client:
     app = FastAPI()
     install_error_answers(app)
-    app.include_router(api.router(world.database, world.config, Guard(token, world.database), lambda: WALL))
+    guard = Guard(token, world.database)
+    for one in (api, incident_api):
+        app.include_router(one.router(world.database, world.config, guard, lambda: WALL))
     return Client(app)
 
 

@@ -96,7 +96,8 @@ def test_an_alert_opens_an_incident_that_tells_and_starts_the_update(database):
     action = world.rows(t.actions, "id")[0]
     assert body["type"] == "action.requested"
     assert body["data"]["action_id"] == action.id
-    assert body["data"]["callback"] == {"url": f"http://remora.example/v1/actions/{action.id}/status"}
+    assert body["data"]["callback"]["url"] == f"http://remora.example/v1/actions/{action.id}/status"
+    assert "token" not in action.request["callback"]
     assert body["data"]["windows"] == {"from": "2013-03-01T00:00:00Z", "to": "2013-03-02T00:00:00Z"}
     assert body["data"]["training"] == {"from": "2013-01-05T00:00:00Z", "to": "2013-03-02T00:00:00Z"}
     assert body["data"]["evidence"]["alerts"][0]["value"] == 0.7
@@ -223,8 +224,8 @@ def test_in_a_leap_a_step_that_was_due_first_happens_first(database):
         (due(1), "quiet"),
         (due(1) + timedelta(minutes=30), "resolved"),
     ]
-    kinds = [kind for receiver, kind, _ in leap.sent() if receiver == "pager"]
-    assert kinds == ["incident.opened", "incident.resolved"]
+    told = [(row.kind, row.state) for row in leap.rows(t.deliveries, "id") if row.receiver == "pager"]
+    assert told == [("incident.opened", "collapsed")]  # over before anybody was told: nobody is woken for it
 
 
 def test_repeat_escalates_until_somebody_acknowledges(database):
@@ -302,19 +303,26 @@ def test_the_budget_counts_over_all_plans_and_incidents(database):
     assert any(detail.startswith("budget_used_up") for detail in details)
 
 
-def test_a_storm_opens_no_more_than_fifty(database):
-    config = CONFIG.replace("models:\n  flights: {}", "models: {flights: {}}").replace(
+def test_a_storm_is_gathered_in_one_incident_more_and_starts_nothing_there(database):
+    config = CONFIG.replace("models:\n  flights: {}", "models: {flights: {}}\nincidents: {max_open: 5}").replace(
         "    by: [model]\n    plan: drift", "    by: [model, feature]\n    plan: drift"
-    ).replace("- name: drift\n", "- name: drift\n  group_by: [model, feature]\n")  # fmt: skip
+    ).replace("- name: drift\n  steps:\n", "- name: drift\n  group_by: [model, feature]\n  steps:\n  - notify: chat\n")  # fmt: skip
+    head, plan, tail = config.rpartition("  - action: job\n")
+    config = f"{head}{plan}    guard: {{drift_alone: true}}\n{tail}"
     world = World(database, config)
-    for number in range(incidents.MAX_OPEN + 5):
-        world.found(0, "psi", 0.4, feature=f"f{number}", verdict="alarm", done=number == 0)
+    for number in range(12):
+        world.found(0, "psi", 0.4, feature=f"f{number:02}", verdict="alarm", done=number == 0)
     world.run(due(0, "drift"))
-    assert len(world.rows(t.incidents, "id")) == incidents.MAX_OPEN
-    assert len(world.rows(t.alerts, "id")) == incidents.MAX_OPEN + 5
-    pager = [body for receiver, kind, body in world.sent() if (receiver, kind) == ("pager", "alert.firing")]
-    assert len(pager) == 1
-    assert pager[0]["data"]["truncatedAlerts"] >= 0
+    rows = world.rows(t.incidents, "id")
+    assert [row.group_key == incidents.STORM for row in rows] == [False] * 5 + [True]
+    assert len(rows[-1].alert_ids) == 7
+    assert rows[-1].title.startswith("Alert storm: 5 incidents are open already")
+    lines = [row.text for row in world.rows(t.incident_events, "id") if row.incident_id == rows[-1].id]
+    assert [line for line in lines if "storm goes on" in line] == [
+        "the storm goes on: 2 alerts so far", "the storm goes on: 4 alerts so far",
+    ]  # fmt: skip
+    skipped = [row.detail for row in world.rows(t.plan_steps, "step") if row.incident_id == rows[-1].id]
+    assert any(detail.startswith("alert_storm") for detail in skipped)
 
 
 def test_a_running_action_is_not_started_again_by_a_second_owner(database):

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.dedup import Told
-from alerts.grouping import due, inhibited, make_groups, matches, silenced
+from alerts.grouping import due, hushed, inhibited, make_groups, matches, silenced
 from alerts.identity import fingerprint, group_key, new_id
 from alerts.queries import AlertRow, Silence
 from remora.config.alerting import Route
+from remora.config.maintenance import Maintenance
 
 NOW = datetime(2013, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -39,11 +40,15 @@ def test_a_silence_needs_all_its_matchers():
 
 
 def test_a_page_mutes_tickets_of_its_model_only():
-    page = row("P", "page")
-    assert inhibited(row(), [page])
-    assert not inhibited(row(model="other"), [page])
-    assert not inhibited(row("Q", "page"), [page])
-    assert not inhibited(page, [page])
+    rows = [row("P", "page"), row("T"), row("O", model="other"), row("Q", "page"), row("I", "info")]
+    assert inhibited(rows) == {"T"}
+
+
+def test_maintenance_mutes_what_it_matches_while_it_goes_on():
+    nightly = Maintenance.model_validate({"name": "n", "match": {"team": "ml"}, "at": "11:30", "for": "1h"})
+    rows = [row("A", team="ml"), row("B", team="ops")]
+    assert hushed(rows, [], [nightly], NOW.replace(hour=12, minute=0)) == {"A"}
+    assert hushed(rows, [], [nightly], NOW.replace(hour=12, minute=30)) == set()
 
 
 def test_the_first_route_that_fits():

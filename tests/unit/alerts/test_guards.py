@@ -4,17 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.guards import Evidence, PastAction, Refusal, explain, refuse
-from remora.config.alerting import Actions, Guard
+from alerts.guards import Evidence, PastAction, Refusal, Switches, explain, refuse
+from remora.config.plans import Guard
 
 NOW = datetime(2013, 3, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 GUARD = {"cooldown": "24h", "max_runs": 2, "per": "7d", "require_label_coverage": 0.5}
 
 
-def ask(*past: tuple[int, str], jobs=("performance",), coverage=0.9, guard=None, **actions):
+def ask(*past: tuple[int, str], jobs=("performance",), coverage=0.9, guard=None, **switches):
     return refuse(
-        Guard.model_validate(GUARD | (guard or {})), Actions(**actions), "flights", Evidence(set(jobs), coverage),
+        Guard.model_validate(GUARD | (guard or {})), Switches(**switches), "flights", Evidence(set(jobs), coverage),
         [PastAction(NOW - hours * HOUR, state) for hours, state in past], NOW,
     )  # fmt: skip
 
@@ -24,12 +24,17 @@ def ask(*past: tuple[int, str], jobs=("performance",), coverage=0.9, guard=None,
     [
         ([], {}, None),
         ([], {"enabled": False}, Refusal.SWITCHED_OFF),
-        ([], {"paused_models": ["flights"]}, Refusal.MODEL_PAUSED),
-        ([], {"paused_models": ["other"]}, None),
+        ([], {"paused": ["flights"]}, Refusal.MODEL_PAUSED),
+        ([], {"paused": ["other"]}, None),
         ([], {"jobs": ["drift"]}, Refusal.DRIFT_ALONE),
         ([], {"jobs": []}, Refusal.DRIFT_ALONE),
         ([], {"jobs": ["drift"], "guard": {"drift_alone": True}}, None),
         ([], {"jobs": ["drift", "performance"]}, None),
+        ([], {"jobs": ["drift"], "guard": {"approval": "manual"}}, None),
+        ([(1, "rejected"), (2, "dry_run")], {}, None),
+        ([(200, "waiting")], {}, Refusal.ALREADY_RUNNING),
+        ([(200, "unknown")], {}, Refusal.ALREADY_RUNNING),
+        ([(200, "running")], {"guard": {"concurrency": "allow"}}, None),
         ([], {"coverage": None}, Refusal.LABEL_COVERAGE_UNKNOWN),
         ([], {"coverage": 0.49}, Refusal.LABEL_COVERAGE),
         ([], {"coverage": None, "guard": {"require_label_coverage": 0}}, None),

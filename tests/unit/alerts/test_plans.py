@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from alerts.plans import Due, StepRow, next_due, told_receivers
-from remora.config.alerting import Plan
+from remora.config.plans import Plan
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -37,9 +37,9 @@ def test_retry_after(header, seconds):
 def test_the_breaker_opens_after_five_and_probes_ever_more_rarely():
     breaker = Breaker()
     for _ in range(4):
-        breaker.failed(NOW)
+        breaker = breaker.failed(NOW)
     assert breaker.allows(NOW)
-    breaker.failed(NOW)
+    breaker = breaker.failed(NOW)
     pauses = []
     wall = NOW
     for _ in range(6):
@@ -47,9 +47,14 @@ def test_the_breaker_opens_after_five_and_probes_ever_more_rarely():
         pauses.append((breaker.probe_at - wall).total_seconds() / 60)
         wall = breaker.probe_at
         assert breaker.allows(wall)
-        breaker.failed(wall)
+        breaker = breaker.failed(wall)
     assert pauses == [1, 2, 4, 8, 15, 15]
-    breaker.succeeded()
-    assert not breaker.is_open
-    breaker.failed(wall)
-    assert breaker.allows(wall)
+    assert breaker.open_since == NOW
+    assert not breaker.degraded(NOW + timedelta(hours=23))
+    assert breaker.degraded(NOW + timedelta(hours=24))
+
+
+def test_a_receiver_that_says_it_is_gone_is_left_alone_at_once():
+    breaker = Breaker().failed(NOW, gone=True)
+    assert breaker.is_open
+    assert breaker.probe_at == NOW + timedelta(minutes=15)

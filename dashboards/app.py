@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from dashboards import pages
 from dashboards.access import Guard
 from dashboards.errors import BadRequestError, NotFoundError
 from dashboards.html import FOLDER, REPORT_POLICY, render
+from dashboards.listing import Download, download
 from dashboards.queries import models, response
 from remora.config import Config
 from remora.database import Database
@@ -36,16 +38,23 @@ def _wall() -> datetime:
 
 def pages_router(
     database: Database, config: Config, guard: Guard, reports: Path, *, wall: Callable[[], datetime] = _wall,
+    process: Mapping[str, str] | None = None,
 ) -> APIRouter:  # fmt: skip
-    """Every page; `reports` is the folder of the Evidently files. `database` is only read."""
+    """Every page; `reports` is the folder of the Evidently files, `process` how the server was started.
+
+    `database` is only read.
+    """
     reading = database.only_reading()
     routes = APIRouter(dependencies=[Depends(guard.require("read"))], default_response_class=HTMLResponse)
 
-    def answer(request: Request, template: str, build: Build) -> HTMLResponse:
+    def answer(request: Request, template: str, build: Build) -> Response:
+        query, real = dict(request.query_params), wall()
         try:
             with reading.read() as connection:
-                now = models.business_now(connection, replay=config.schedule.clock == "replay", wall=wall())
-                context = build(pages.Asked(connection, config, now, request.query_params))
+                now = models.business_now(connection, replay=config.schedule.clock == "replay", wall=real)
+                context = build(pages.Asked(connection, config, now, real, query, process or {}))
+            if query.get("download"):
+                return _file(download(context["tables"], query["download"], _stem(request.url.path)))
         except (NotFoundError, BadRequestError) as error:
             status = 404 if isinstance(error, NotFoundError) else 400
             return render("error.html", status=status, message=str(error), here="")
@@ -57,52 +66,77 @@ def pages_router(
     return routes
 
 
-Answer = Callable[[Request, str, Build], HTMLResponse]
+Answer = Callable[[Request, str, Build], Response]
+
+
+def _stem(path: str) -> str:
+    """What a file from this page is called: letters, digits and hyphens of its path."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")[:80]
+
+
+def _file(made: Download) -> Response:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{made.name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(made.content, media_type=made.kind, headers=headers)
 
 
 def _lists(routes: APIRouter, answer: Answer) -> None:
     @routes.get("/")
-    def overview(request: Request) -> HTMLResponse:
+    def overview(request: Request) -> Response:
         return answer(request, "overview.html", pages.overview)
 
     @routes.get("/alerts")
-    def alerts(request: Request) -> HTMLResponse:
+    def alerts(request: Request) -> Response:
         return answer(request, "alerts.html", pages.alerts)
 
     @routes.get("/alerts/{alert_id:path}")
-    def alert(request: Request, alert_id: str) -> HTMLResponse:
+    def alert(request: Request, alert_id: str) -> Response:
         return answer(request, "alert.html", lambda asked: pages.alert(asked, alert_id))
 
     @routes.get("/incidents")
-    def incidents(request: Request) -> HTMLResponse:
+    def incidents(request: Request) -> Response:
         return answer(request, "incidents.html", pages.incidents)
 
     @routes.get("/incidents/{incident_id:path}")
-    def incident(request: Request, incident_id: str) -> HTMLResponse:
+    def incident(request: Request, incident_id: str) -> Response:
         return answer(request, "incident.html", lambda asked: pages.incident(asked, incident_id))
 
+    @routes.get("/rules")
+    def rules(request: Request) -> Response:
+        return answer(request, "rules.html", pages.rules)
+
+    @routes.get("/collectors")
+    def collectors(request: Request) -> Response:
+        return answer(request, "collectors.html", pages.collectors)
+
+    @routes.get("/settings")
+    def settings(request: Request) -> Response:
+        return answer(request, "settings.html", pages.settings)
+
     @routes.get("/deliveries")
-    def deliveries(request: Request) -> HTMLResponse:
+    def deliveries(request: Request) -> Response:
         return answer(request, "deliveries.html", pages.deliveries)
 
 
 def _of_models(routes: APIRouter, answer: Answer) -> None:
     @routes.get("/models/{model:path}/features/{feature:path}")
-    def feature(request: Request, model: str, feature: str) -> HTMLResponse:
+    def feature(request: Request, model: str, feature: str) -> Response:
         return answer(request, "feature.html", lambda asked: pages.feature(asked, model, feature))
 
     @routes.get("/models/{model:path}")
-    def model(request: Request, model: str) -> HTMLResponse:
+    def model(request: Request, model: str) -> Response:
         return answer(request, "model.html", lambda asked: pages.model(asked, model))
 
 
 def _of_reports(routes: APIRouter, answer: Answer, database: Database, folder: Path) -> None:
     @routes.get("/reports")
-    def reports(request: Request) -> HTMLResponse:
+    def reports(request: Request) -> Response:
         return answer(request, "reports.html", pages.reports)
 
     @routes.get("/reports/{report_id}")
-    def report(request: Request, report_id: str) -> HTMLResponse:
+    def report(request: Request, report_id: str) -> Response:
         return answer(request, "report.html", lambda asked: pages.report(asked, report_id))
 
     @routes.get("/reports/{report_id}/document")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from dashboards.words import reference_name
 from remora.catalogue import METRICS
 
-__all__ = ["Limit", "Line", "Mark", "Marks", "Span", "bins_figure", "time_figure"]
+__all__ = ["Figure", "Limit", "Line", "Mark", "Marks", "Span", "layout_of", "plain", "time_figure", "times"]
 
 Figure = dict[str, Any]
 
@@ -66,6 +67,7 @@ class Marks:
     limits: Sequence[Limit] = ()
 
 
+@lru_cache(maxsize=32_768)  # every line of every picture of a page has the same instants
 def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -74,8 +76,8 @@ def time_figure(metric: str, lines: Sequence[Line], marks: Marks | None = None) 
     """Metrics over time with reference, threshold and interval of the first line, alarms, spans and versions."""
     marks = marks or Marks()
     unit = METRICS[metric].unit if metric in METRICS else "number"
-    traces: list[dict[str, Any]] = []
     first = lines[0].rows if lines else []
+    traces = _usual(first)
     if len(lines) == 1:
         traces += _interval(first)
     for line in lines:
@@ -89,8 +91,8 @@ def time_figure(metric: str, lines: Sequence[Line], marks: Marks | None = None) 
     if times and values:
         ends = (min(times), max(times))
         traces += [_limit(limit, ends, unit) for limit in marks.limits if _in_sight(limit.value, values)]
-        return {"data": traces, "layout": _layout(unit, marks, legend=len(traces) > 1, ends=ends)}
-    return {"data": traces, "layout": _layout(unit, marks, legend=len(traces) > 1)}
+        return {"data": traces, "layout": layout_of(unit, marks, legend=len(traces) > 1, ends=ends)}
+    return {"data": traces, "layout": layout_of(unit, marks, legend=len(traces) > 1)}
 
 
 def _in_sight(limit: float, values: Sequence[float]) -> bool:
@@ -102,20 +104,21 @@ def _in_sight(limit: float, values: Sequence[float]) -> bool:
 
 def _limit(limit: Limit, ends: tuple[datetime, datetime], unit: str) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "lines", "name": _plain(limit.text), "x": [_iso(end) for end in ends],
+        "type": "scatter", "mode": "lines", "name": plain(limit.text), "x": [_iso(end) for end in ends],
         "y": [limit.value] * 2, "line": {"color": "--bad", "width": 1.2, "dash": "dash"},
         "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
     }  # fmt: skip
 
 
-def _times(rows: Iterable[Any]) -> list[str]:
+def times(rows: Iterable[Any]) -> list[str]:
+    """Where the windows stand on the axis: at their starts."""
     return [_iso(row.window_start) for row in rows]
 
 
 def _line(line: Line, unit: str) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "lines" if len(line.rows) > 1 else "markers", "name": line.name,
-        "x": _times(line.rows), "y": [row.value for row in line.rows], "connectgaps": False,
+        "x": times(line.rows), "y": [row.value for row in line.rows], "connectgaps": False,
         "line": {"color": line.colour, "width": 1.8}, "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
     }  # fmt: skip
 
@@ -124,11 +127,35 @@ def _interval(rows: Sequence[Any]) -> list[dict[str, Any]]:
     known = [row for row in rows if row.low is not None and row.high is not None and row.value is not None]
     if not known:
         return []
-    edge = {"type": "scatter", "mode": "lines", "x": _times(known), "line": {"width": 0}, "hoverinfo": "skip"}
+    edge = {"type": "scatter", "mode": "lines", "x": times(known), "line": {"width": 0}, "hoverinfo": "skip"}
     return [
         edge | {"y": [row.low for row in known], "showlegend": False, "name": "low"},
         edge
         | {"y": [row.high for row in known], "fill": "tonexty", "fillcolor": "--band", "name": "interval"},
+    ]
+
+
+def _usual(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """The band between the reference and the threshold: in it a value is as usual."""
+    known = [row for row in rows if row.reference_value is not None and row.threshold is not None]
+    if len(known) < 2:
+        return []
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": times(known),
+        "line": {"width": 0, "shape": "hv"},
+        "hoverinfo": "skip",
+    }
+    return [
+        edge | {"y": [row.threshold for row in known], "showlegend": False, "name": "to"},
+        edge
+        | {
+            "y": [row.reference_value for row in known],
+            "fill": "tonexty",
+            "fillcolor": "--usual",
+            "name": "usual range",
+        },
     ]
 
 
@@ -137,7 +164,7 @@ def _alarms(line: Line, unit: str) -> list[dict[str, Any]]:
     if not rows:
         return []
     return [{
-        "type": "scatter", "mode": "markers", "name": "alarm", "x": _times(rows), "y": [row.value for row in rows],
+        "type": "scatter", "mode": "markers", "name": "alarm", "x": times(rows), "y": [row.value for row in rows],
         "marker": {"color": "--bad", "size": 6}, "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
     }]  # fmt: skip
 
@@ -149,22 +176,21 @@ def _level(
     if all(value is None for value in values):
         return []
     return [{
-        "type": "scatter", "mode": "lines", "name": name, "x": _times(rows), "y": values,
+        "type": "scatter", "mode": "lines", "name": name, "x": times(rows), "y": values,
         "line": {"color": colour, "width": 1.2, "dash": dash, "shape": "hv"},
         "hovertemplate": f"%{{y:{_HOVER[unit]}}}",
     }]  # fmt: skip
 
 
-def _layout(
+def layout_of(
     unit: str, marks: Marks, *, legend: bool, ends: tuple[datetime, datetime] | None = None
 ) -> dict[str, Any]:
+    """What all pictures have in common."""
     suffix = {"ms": " ms"}.get(unit, "")
     notes, lines = _notes(marks.versions, ends) if ends else ([_note(mark, 0) for mark in marks.versions], 1)
     return {
-        "height": 250, "margin": {"l": 52, "r": 12, "t": 9 + _NOTE * lines, "b": 60 if legend else 32},
-        "hovermode": "x unified", "showlegend": legend,
-        "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "font": {"size": 11},
-                   "traceorder": "normal"},
+        "height": 230, "margin": {"l": 52, "r": 12, "t": 9 + _NOTE * lines, "b": 32},
+        "hovermode": "x unified", "showlegend": False, "legend": {"visible": legend},  # charts.js writes it below
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "--ink-soft"},
         "hoverlabel": {"bgcolor": "--card", "bordercolor": "--rule", "font": {"color": "--ink"}},
@@ -210,32 +236,10 @@ def _notes(marks: Sequence[Mark], ends: tuple[datetime, datetime]) -> tuple[list
 
 def _note(mark: Mark, line: int, *, right: bool = False) -> dict[str, Any]:
     return {"x": _iso(mark.at), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
-            "xanchor": "right" if right else "left", "yshift": line * _NOTE, "text": _plain(mark.text),
+            "xanchor": "right" if right else "left", "yshift": line * _NOTE, "text": plain(mark.text),
             "showarrow": False, "font": {"size": 11, "color": "--accent"}}  # fmt: skip
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a few HTML tags and $…$ in texts; a version's name is to be seen as it is."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-
-
-def bins_figure(names: Sequence[str], reference: Sequence[float], current: Sequence[float]) -> Figure:
-    """Shares per bin, the reference beside the window."""
-    names = [_plain(name) for name in names]
-    bars = (("reference", reference, "--muted"), ("window", current, "--series-1"))
-    layout = _layout("ratio", Marks(), legend=True)
-    layout["xaxis"] = {
-        "type": "category",
-        "linecolor": "--rule",
-        "tickfont": {"size": 11},
-        "automargin": True,
-    }
-    layout["barmode"] = "group"
-    return {
-        "data": [
-            {"type": "bar", "name": name, "x": names, "y": list(shares), "marker": {"color": colour},
-             "hovertemplate": "%{y:.1%}"}
-            for name, shares, colour in bars
-        ],
-        "layout": layout,
-    }  # fmt: skip

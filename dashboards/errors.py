@@ -3,6 +3,7 @@
 DashboardError
 ├── NotFoundError      there is no such model, incident or report
 ├── BadRequestError    a filter or a time range that cannot be read
+├── BusyError          enough is under way: ask again later
 └── ReportError        an Evidently report could not be made; the text says why
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from remora.errors import RemoraError
 
-__all__ = ["BadRequestError", "DashboardError", "NotFoundError", "ReportError"]
+__all__ = ["BadRequestError", "BusyError", "DashboardError", "NotFoundError", "ReportError"]
 
 
 class DashboardError(RemoraError):
@@ -23,6 +24,10 @@ class NotFoundError(DashboardError):
 
 class BadRequestError(DashboardError):
     """What was asked for cannot be read; the text says what would be right."""
+
+
+class BusyError(DashboardError):
+    """Enough is under way already."""
 
 
 class ReportError(DashboardError):

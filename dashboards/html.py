@@ -6,9 +6,11 @@ import json
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from dashboards import words
@@ -43,12 +45,22 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= words.FILTERS | {"chart_json": chart_json}
     environment.globals |= {
+        "go": go,
         "link": words.link,
         "since": words.since,
         "window": words.window,
         "release": __version__,
     }
     return environment
+
+
+@pass_context
+def go(context: Context, *parts: str, **query: str) -> str:
+    """The address of a page, with the time that is looked at and this query; an empty value leaves its name out."""
+    wanted = {**(context.get("carried") or {}), **query}
+    if query.keys() & {"from", "to"}:
+        wanted.pop("range", None)
+    return words.link(*parts, query=urlencode({name: value for name, value in wanted.items() if value}))
 
 
 def chart_json(value: Any) -> Markup:

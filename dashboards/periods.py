@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from dashboards.errors import BadRequestError
 
-__all__ = ["PRESETS", "Period", "parse_instant", "parse_period"]
+__all__ = ["PRESETS", "Period", "Sample", "iso", "parse_instant", "parse_period", "sampled"]
 
 PRESETS: dict[str, timedelta | None] = {
     "1d": timedelta(days=1),
@@ -18,6 +18,7 @@ PRESETS: dict[str, timedelta | None] = {
     "1y": timedelta(days=366),
     "all": None,
 }
+_DAY = timedelta(days=1)
 _BEGINNING = datetime(1901, 1, 1, tzinfo=UTC)
 
 
@@ -36,10 +37,11 @@ class Period:
             return ""
         if self.choice != "custom":
             return f"range={self.choice}"
-        return f"from={_iso(self.start)}&to={_iso(self.end)}"
+        return f"from={iso(self.start)}&to={iso(self.end)}"
 
 
-def _iso(instant: datetime) -> str:
+def iso(instant: datetime) -> str:
+    """`2013-03-01T10:00:00Z`."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -75,3 +77,32 @@ def parse_period(query: Mapping[str, str], *, newest: datetime, recent: timedelt
         raise BadRequestError(msg)
     length = PRESETS[choice]
     return Period(_BEGINNING if length is None else newest - length, newest, choice)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The windows of a period that are drawn: all of them, or those that end at `ends`, every `step`-th."""
+
+    period: Period
+    ends: tuple[datetime, ...] = ()
+    step: int = 1
+
+
+def sampled(period: Period, size: timedelta, most: int, since: datetime) -> Sample:
+    """At most `most` windows of a period whose data begins at `since`.
+
+    A step is a divisor or a multiple of a day wherever it can be, so that windows of another size, from before the
+    configuration was changed, end at these instants too.
+    """
+    start, end = max(period.start, since - size), period.end
+    number = max(0, (end - start) // size)
+    if number <= most:
+        return Sample(period)
+    step = -(-number // most)
+    a_day = max(1, _DAY // size)
+    step = next((one for one in range(step, a_day + 1) if a_day % one == 0), -(-step // a_day) * a_day)
+    length = size * step
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    last = epoch + (end - epoch) // length * length
+    ends = [last - index * length for index in range((last - start) // length + 1)]
+    return Sample(period, tuple(sorted(one for one in ends if start < one <= end)), step)

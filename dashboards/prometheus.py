@@ -1,10 +1,12 @@
 """What Prometheus scrapes: the process's own metrics, and gauges read from the database at each scrape.
 
-The number of series is bounded: models times metrics, the 50 worst features of a model, rules that are not resolved.
+The number of series is bounded: models times metrics, the 50 features of a model that moved most, rules that are not
+resolved. What has no bound (segments, versions, every pod) is in the tables and their views.
 """
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dashboards.queries import findings, models, response
+from dashboards.queries import exposed, findings, models, response
 from remora.catalogue import METRICS
 from remora.database import Database
 from remora.errors import UnavailableError
@@ -24,7 +26,7 @@ __all__ = ["CONTENT_TYPE", "MAX_FEATURES", "exposition"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_FEATURES = 50
 
-_VALUES = tuple(name for name, metric in METRICS.items() if not metric.per_feature)
+_DRIFT = "psi"  # of the feature metrics the one that every feature has: it says which moved most
 _FAILED_SCRAPES = Counter(
     "remora_scrapes_without_database", "Scrapes that found the database away.", registry=REGISTRY
 )
@@ -55,39 +57,62 @@ def exposition(database: Database) -> bytes:
 
 
 def _families(connection: sa.Connection) -> Iterator[Metric]:
-    newest = findings.newest(connection, (*_VALUES, "psi"))
-    yield _values(newest)
-    yield _drift(newest)
+    newest = findings.newest(connection, tuple(METRICS))
+    yield from _values(newest)
+    yield _verdicts(newest)
+    yield _features(newest)
     yield _predictions(connection)
     yield _alerts(connection)
     yield _judged(connection)
     yield _last_seen(connection)
     yield _deliveries(connection)
+    yield from _collectors(connection)
 
 
-def _values(newest: Iterable[Any]) -> Metric:
-    family = GaugeMetricFamily(
+def _values(newest: Iterable[Any]) -> Iterator[Metric]:
+    value = GaugeMetricFamily(
         "remora_metric_value", "A metric's value in the newest judged window, all versions together.",
         labels=["model", "metric"],
     )  # fmt: skip
+    threshold = GaugeMetricFamily(
+        "remora_metric_threshold", "Where the metric becomes an alarm by its own verdict.",
+        labels=["model", "metric"],
+    )  # fmt: skip
     for row in newest:
-        if row.feature == "" and row.value is not None:
-            family.add_metric([row.model, row.metric], row.value)
+        if row.feature != "" or row.value is None:
+            continue
+        value.add_metric([row.model, row.metric], row.value)
+        if row.threshold is not None:
+            threshold.add_metric([row.model, row.metric], row.threshold)
+    yield value
+    yield threshold
+
+
+def _verdicts(newest: Iterable[Any]) -> Metric:
+    family = GaugeMetricFamily(
+        "remora_findings", "Findings of the newest judged windows: what was looked at, and whether one could look.",
+        labels=["model", "job", "verdict"],
+    )  # fmt: skip
+    counts = Counts((row.model, METRICS[row.metric].job, row.verdict) for row in newest)
+    for labels, count in sorted(counts.items()):
+        family.add_metric(labels, count)
     return family
 
 
-def _drift(newest: Iterable[Any]) -> Metric:
+def _features(newest: Iterable[Any]) -> Metric:
     family = GaugeMetricFamily(
-        "remora_feature_drift_psi", f"Population stability index of the {MAX_FEATURES} features that moved most.",
-        labels=["model", "feature"],
+        "remora_feature_value", f"A metric of one feature in the newest judged window: of the {MAX_FEATURES} that moved most.",
+        labels=["model", "feature", "metric"],
     )  # fmt: skip
-    by_model: dict[str, list[tuple[float, str]]] = {}
-    for row in newest:
-        if row.metric == "psi" and row.value is not None:
-            by_model.setdefault(row.model, []).append((row.value, row.feature))
-    for model, values in sorted(by_model.items()):
-        for value, feature in sorted(values, reverse=True)[:MAX_FEATURES]:
-            family.add_metric([model, feature], value)
+    rows = [row for row in newest if row.feature != "" and row.value is not None]
+    moved: dict[str, list[tuple[float, str]]] = {}
+    for row in rows:
+        if row.metric == _DRIFT:
+            moved.setdefault(row.model, []).append((row.value, row.feature))
+    worst = {model: {name for _, name in sorted(pairs)[-MAX_FEATURES:]} for model, pairs in moved.items()}
+    for row in rows:
+        if row.feature in worst.get(row.model, ()):
+            family.add_metric([row.model, row.feature, row.metric], row.value)
     return family
 
 
@@ -136,3 +161,25 @@ def _deliveries(connection: sa.Connection) -> Metric:
     for state in ("pending", "delivered", "dead"):
         family.add_metric([state], counts.get(state, 0))
     return family
+
+
+def _collectors(connection: sa.Connection) -> Iterator[Metric]:
+    running = GaugeMetricFamily(
+        "remora_collectors", "Sidecars (by model) and servers (no model) that have not said goodbye.",
+        labels=["model"],
+    )  # fmt: skip
+    heard = GaugeMetricFamily(
+        "remora_collectors_heard_timestamp_seconds", "When the most silent of them was heard of; they report every 15 s.",
+        labels=["model"],
+    )  # fmt: skip
+    lost = GaugeMetricFamily(
+        "remora_collectors_lost", "Records that collectors saw and that will never arrive.",
+        labels=["model"],
+    )  # fmt: skip
+    for model, rows in exposed.collectors_by_model(connection).items():
+        there = [row.seen_at for row in rows if row.counters.get("running") != 0]
+        running.add_metric([model], len(there))
+        if there:
+            heard.add_metric([model], min(there).timestamp())
+        lost.add_metric([model], sum(float(row.counters.get("lost", 0)) for row in rows))
+    yield from (running, heard, lost)

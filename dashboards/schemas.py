@@ -76,6 +76,10 @@ class Finding(_Row):
     size: int = Field(description="rows behind the value")
     reference_size: int | None
     coverage: float | None = Field(description="share of the rows that have a label")
+    effect: float | None = Field(
+        description="how large the difference is, in terms that do not grow with the rows"
+    )
+    details: dict[str, Any] = Field(description="what else is known, such as causes and segments, ranked")
     verdict: str
     reason: str
     revision: int

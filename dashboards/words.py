@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from remora.catalogue import METRICS, show
 from remora.config.base import format_duration
 
 __all__ = [
-    "FILTERS", "VERDICTS", "bin_share", "day_or_minute", "duration", "link", "reference_name", "since", "tight", "title_of", "when", "window",
+    "FILTERS", "VERDICTS", "bin_share", "day_or_minute", "duration", "link", "query", "reference_name", "short", "since", "sortable", "tight", "title_of", "when", "window",
 ]  # fmt: skip
 
 VERDICTS = {
@@ -60,6 +61,11 @@ def title_of(metric: str) -> str:
     return METRICS[metric].title if metric in METRICS else metric
 
 
+def short(metric: str) -> str:
+    """A metric's title where there is little room: `PSI`."""
+    return "PSI" if metric == "psi" else title_of(metric)
+
+
 def reference_name(metric: str) -> str:
     """What a finding's reference value is; of PSI it is what chance alone gives at this number of rows."""
     return "by chance" if metric == "psi" else "reference"
@@ -82,7 +88,18 @@ def link(*parts: str, query: str = "") -> str:
     return f"{path}?{query}" if query else path
 
 
+def sortable(value: object) -> str:
+    """What a script sorts by: a number, an instant as text, or a text."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+
+
+def query(wanted: Mapping[str, str]) -> str:
+    """A query string; what is empty is left out."""
+    return urlencode({name: value for name, value in wanted.items() if value})
+
+
 FILTERS = {
     "when": when, "show": lambda value, metric: show(metric, value), "title_of": title_of, "share": bin_share,
     "duration": duration, "verdict": lambda name: VERDICTS.get(name, name), "day": day_or_minute, "tight": tight,
+    "sortable": sortable, "query": query,
 }  # fmt: skip

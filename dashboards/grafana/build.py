@@ -48,7 +48,7 @@ def _panels() -> list[dict[str, Any]]:
         timeseries("Labels", {f"{{{{model}}}} {name}": _of(name) for name in ("label_coverage", "base_rate")}, "percentunit"),
         history("Quality, window by window", _findings(("auc", "accuracy", "log_loss", "mae")), size=(24, 8)),
         row("Drift"),
-        timeseries("Features that moved most", {"{{model}} {{feature}}": f"topk(10, remora_feature_drift_psi{{{_WHERE}}})"}),
+        timeseries("Features that moved most", {"{{model}} {{feature}}": f'topk(10, remora_feature_value{{metric="psi", {_WHERE}}})'}),
         history("Highest PSI, window by window", (
             'SELECT window_end AS "time", model AS metric, max(value) AS value FROM findings '
             f"WHERE {_OF_ALL} AND metric = 'psi' AND {_MODELS} AND $__timeFilter(window_end) GROUP BY 1, 2 ORDER BY 1"

@@ -10,18 +10,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashboards.periods import Period
+from dashboards.periods import Period, Sample
+from remora.catalogue import METRICS
 from remora.tables import findings, models
 
 __all__ = [
-    "MAX_FINDINGS", "Filter", "alarming_features", "by_version", "find", "in_window", "newest", "of_features", "one",
-    "predictions_judged", "series",
+    "MAX_FINDINGS", "Filter", "Slice", "alarming_features", "behind", "by_version", "expected_false_alarms", "find", "in_window", "newest", "of_features",
+    "of_segments", "of_window", "predictions_judged", "series",
 ]  # fmt: skip
 
 MAX_FINDINGS = 10_000
 _MAX_MODELS = 500
 _ENDS_AT_ONCE = 20
-_MAX_SERIES = 60_000  # a year of hourly windows of seven metrics
+_MAX_SERIES = 60_000
+_MAX_ALARMS = 5000  # beside a sample: where alarms are denser, the sample shows them
+
+PER_FEATURE = tuple(name for name, metric in METRICS.items() if metric.per_feature)
 
 Rows = Sequence[Any]
 
@@ -37,6 +41,23 @@ class Filter:
     version: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+
+
+_POINT = (
+    findings.c.model, findings.c.metric, findings.c.feature, findings.c.window_start, findings.c.window_end,
+    findings.c.value, findings.c.low, findings.c.high, findings.c.reference_value, findings.c.threshold,
+    findings.c.size, findings.c.coverage, findings.c.verdict,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which findings a picture is of: '' is all versions together, the whole traffic."""
+
+    model: str | None = None
+    version: str = ""
+    segment: str = ""
+    feature: str | None = None
 
 
 def find(connection: sa.Connection, wanted: Filter, limit: int) -> Rows:
@@ -60,19 +81,21 @@ def _whole(query: sa.Select[Any], version: str = "") -> sa.Select[Any]:
     return query.where(findings.c.latest, findings.c.version == version, findings.c.segment == "")
 
 
-def newest(connection: sa.Connection, metrics: Sequence[str], model: str | None = None) -> Rows:
-    """The newest window's findings of each (model, metric), all versions together; one row per feature."""
-    ends = _newest_ends(connection, metrics, model)
+def newest(connection: sa.Connection, metrics: Sequence[str], of: Slice | None = None) -> Rows:
+    """The newest window's findings of each (model, metric); one row per feature."""
+    of = of or Slice()
+    ends = _newest_ends(connection, metrics, of.model)
     by_end: dict[datetime, set[str]] = {}
     for (name, _), end in ends.items():
         by_end.setdefault(end, set()).add(name)
     found: list[Any] = []
     for chunk in _chunks(by_end, _ENDS_AT_ONCE):
         names = set[str]().union(*(by_end[end] for end in chunk))
-        query = sa.select(findings).where(
-            findings.c.model.in_(names), findings.c.metric.in_(metrics), findings.c.window_end.in_(chunk)
-        )
-        found += connection.execute(_whole(query).limit(_MAX_SERIES)).all()
+        query = sa.select(*_POINT, findings.c.reason).where(
+            findings.c.model.in_(names), findings.c.metric.in_(metrics), findings.c.window_end.in_(chunk),
+            findings.c.latest, findings.c.version == of.version, findings.c.segment == of.segment,
+        )  # fmt: skip
+        found += connection.execute(query.limit(_MAX_SERIES)).all()
     return [row for row in found if ends.get((row.model, row.metric)) == row.window_end]
 
 
@@ -115,48 +138,68 @@ def _of_period(query: sa.Select[Any], period: Period, model: str | None) -> sa.S
     )  # lets the index on (model, metric, …) serve
 
 
-_POINT = (
-    findings.c.model, findings.c.metric, findings.c.feature, findings.c.version, findings.c.window_start,
-    findings.c.window_end, findings.c.value, findings.c.low, findings.c.high, findings.c.reference_value,
-    findings.c.threshold, findings.c.size, findings.c.coverage, findings.c.verdict,
-)  # fmt: skip
-
-
 def series(
-    connection: sa.Connection, metrics: Sequence[str], period: Period, model: str | None = None, version: str = "",
-) -> Rows:  # fmt: skip
+    connection: sa.Connection, metrics: Sequence[str], sample: Sample, of: Slice | None = None
+) -> Rows:
     """Findings that are of no feature, window by window, oldest first."""
     query = sa.select(*_POINT).where(findings.c.metric.in_(metrics), findings.c.feature == "")
-    query = _whole(_of_period(query, period, model), version)
-    rows = connection.execute(query.order_by(findings.c.window_end.desc()).limit(_MAX_SERIES)).all()
-    return rows[::-1]
+    return _points(connection, query, sample, of or Slice())
 
 
-def of_features(
-    connection: sa.Connection, model: str, metrics: Sequence[str], period: Period, feature: str | None = None,
-) -> Rows:  # fmt: skip
+def of_features(connection: sa.Connection, metrics: Sequence[str], sample: Sample, of: Slice) -> Rows:
     """Findings that are of a feature, window by window, oldest first."""
     query = sa.select(*_POINT).where(findings.c.metric.in_(metrics), findings.c.feature != "")
-    if feature is not None:
-        query = query.where(findings.c.feature == feature)
-    query = _whole(_of_period(query, period, model))
-    rows = connection.execute(query.order_by(findings.c.window_end.desc()).limit(_MAX_SERIES)).all()
-    return rows[::-1]
+    if of.feature is not None:
+        query = query.where(findings.c.feature == of.feature)
+    return _points(connection, query, sample, of)
 
 
-def alarming_features(connection: sa.Connection, period: Period) -> Rows:
-    """(model, window_end, alarms, worst): how many features' PSI alarms in each window, and the highest PSI."""
-    alarm = sa.case((findings.c.verdict == "alarm", 1), else_=0)
+def _points(connection: sa.Connection, query: sa.Select[Any], sample: Sample, of: Slice) -> Rows:
+    """The sample's windows; where it leaves windows out, those that alarmed are there nevertheless."""
+    query = query.where(findings.c.latest, findings.c.version == of.version, findings.c.segment == of.segment)
+    query = query.order_by(findings.c.window_end.desc())
+    if not sample.ends:
+        return connection.execute(_of_period(query, sample.period, of.model).limit(_MAX_SERIES)).all()[::-1]
+    alarms = _of_period(query.where(findings.c.verdict == "alarm"), sample.period, of.model)
+    at_ends = query.where(findings.c.window_end.in_(sample.ends))
+    at_ends = at_ends.where(
+        findings.c.model == of.model
+        if of.model is not None
+        else findings.c.model.in_(sa.select(models.c.name))
+    )
+    known = set(sample.ends)
+    alarming = connection.execute(alarms.limit(_MAX_ALARMS)).all()
+    rows = [
+        *connection.execute(at_ends.limit(_MAX_SERIES)),
+        *(row for row in alarming if row.window_end not in known),
+    ]
+    return sorted(rows, key=lambda row: row.window_end)
+
+
+def alarming_features(connection: sa.Connection, metrics: Sequence[str], period: Period) -> Rows:
+    """(model, window_end, alarms): how many features alarm in each window in which any does."""
     query = sa.select(
-        findings.c.model, findings.c.window_end,
-        sa.func.sum(alarm).label("alarms"), sa.func.max(findings.c.value).label("worst"),
-    ).where(findings.c.metric == "psi")  # fmt: skip
+        findings.c.model,
+        findings.c.window_end,
+        sa.func.count(sa.distinct(findings.c.feature)).label("alarms"),
+    ).where(findings.c.metric.in_(metrics), findings.c.verdict == "alarm")
     query = _whole(_of_period(query, period, None)).group_by(findings.c.model, findings.c.window_end)
     return connection.execute(query.order_by(findings.c.window_end).limit(_MAX_SERIES)).all()
 
 
-def by_version(connection: sa.Connection, model: str, metrics: Sequence[str], period: Period) -> Rows:
-    """(version, metric, windows, size, value): each version's mean over its windows, weighted by their rows."""
+def of_segments(
+    connection: sa.Connection, model: str, metrics: Sequence[str], ends: Sequence[datetime]
+) -> Rows:
+    """Findings about segments in the windows that end then, all versions together."""
+    query = sa.select(*_POINT, findings.c.segment).where(
+        findings.c.model == model, findings.c.metric.in_(metrics), findings.c.window_end.in_(ends),
+        findings.c.segment != "", findings.c.version == "", findings.c.feature == "", findings.c.latest,
+    )  # fmt: skip
+    return connection.execute(query.order_by(findings.c.segment).limit(5000)).all()
+
+
+def by_version(connection: sa.Connection, model: str, metrics: Sequence[str], sample: Sample) -> Rows:
+    """(version, metric, windows, size, value, total): each version's mean over the sample's windows, weighted by rows."""
     weighted = sa.func.sum(findings.c.value * findings.c.size)
     size = sa.func.sum(findings.c.size)
     query = sa.select(
@@ -166,8 +209,11 @@ def by_version(connection: sa.Connection, model: str, metrics: Sequence[str], pe
         findings.c.metric.in_(metrics), findings.c.feature == "", findings.c.version != "",
         findings.c.segment == "", findings.c.latest, findings.c.value.is_not(None),
     )  # fmt: skip
-    query = _of_period(query, period, model).group_by(findings.c.version, findings.c.metric)
-    return connection.execute(query.limit(5000)).all()
+    if sample.ends:
+        query = query.where(findings.c.model == model, findings.c.window_end.in_(sample.ends))
+    else:
+        query = _of_period(query, sample.period, model)
+    return connection.execute(query.group_by(findings.c.version, findings.c.metric).limit(5000)).all()
 
 
 def predictions_judged(connection: sa.Connection) -> Rows:
@@ -187,10 +233,44 @@ def in_window(connection: sa.Connection, model: str, metrics: Sequence[str], win
     return connection.execute(_whole(query).limit(5000)).all()
 
 
-def one(connection: sa.Connection, model: str, metric: str, feature: str, window_end: datetime) -> Any | None:
-    """One window's finding with its reason, or None."""
+def behind(connection: sa.Connection, model: str, alerts: Sequence[Any]) -> Rows:
+    """The findings of the windows that these alerts of a model are about, with reasons; alarms first."""
+    if not alerts:
+        return []
+    about = [
+        (str(row.labels.get("metric", "")), row.labels.get("feature"), row.value, row.window_end)
+        for row in alerts
+    ]
     query = sa.select(findings).where(
-        findings.c.model == model, findings.c.metric == metric, findings.c.feature == feature,
-        findings.c.window_end == window_end,
+        findings.c.model == model, findings.c.metric.in_({one[0] for one in about}),
+        findings.c.window_end.in_({one[3] for one in about}),
     )  # fmt: skip
-    return connection.execute(_whole(query).limit(1)).first()
+    rows = [
+        row for row in connection.execute(_whole(query).limit(2000))
+        if any((row.metric, row.window_end) == (metric, end) and (row.feature == feature if feature else row.value == value)
+               for metric, feature, value, end in about)
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: row.verdict != "alarm")
+
+
+def expected_false_alarms(connection: sa.Connection, metrics: Sequence[str]) -> dict[str, float]:
+    """Metric -> false alarms that its newest findings expect in 30 days, of all models and features together."""
+    found: dict[str, float] = {}
+    for (name, metric), end in _newest_ends(connection, metrics, None).items():
+        query = sa.select(findings.c.details).where(
+            findings.c.model == name, findings.c.metric == metric, findings.c.window_end == end
+        )
+        for details in connection.execute(_whole(query).limit(2000)).scalars():
+            if "expected_false_alarms" in details:
+                found[metric] = found.get(metric, 0.0) + float(details["expected_false_alarms"])
+    return found
+
+
+def of_window(connection: sa.Connection, of: Slice, window_end: datetime) -> Rows:
+    """Everything that was found about a feature in one window, with reasons."""
+    query = sa.select(findings).where(
+        findings.c.model == of.model, findings.c.feature == of.feature, findings.c.window_end == window_end,
+        findings.c.metric.in_(PER_FEATURE), findings.c.version == of.version, findings.c.segment == of.segment,
+        findings.c.latest,
+    )  # fmt: skip
+    return connection.execute(query.order_by(findings.c.id).limit(100)).all()

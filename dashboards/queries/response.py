@@ -38,9 +38,15 @@ def _state_rank(column: sa.Column[str]) -> sa.ColumnElement[int]:
 
 def alert_list(
     connection: sa.Connection, *, states: Sequence[str] = (), model: str | None = None, limit: int = 200,
+    period: Period | None = None,
 ) -> Rows:  # fmt: skip
-    """Alerts, those that fire first, then the newest."""
+    """Alerts, those that fire first, then the newest; of a period those that were open at some time of it."""
     query = sa.select(alerts)
+    if period is not None:
+        query = query.where(
+            alerts.c.active_at <= period.end,
+            sa.or_(alerts.c.resolved_at.is_(None), alerts.c.resolved_at >= period.start),
+        )
     if states:
         query = query.where(alerts.c.state.in_(states))
     if model is not None:
@@ -109,9 +115,15 @@ def fired_between(connection: sa.Connection, model: str, period: Period) -> Rows
 
 def incident_list(
     connection: sa.Connection, *, states: Sequence[str] = (), model: str | None = None, limit: int = 200,
+    period: Period | None = None,
 ) -> Rows:  # fmt: skip
-    """Incidents, open ones first, then the newest."""
+    """Incidents, open ones first, then the newest; of a period those that were open at some time of it."""
     query = sa.select(incidents)
+    if period is not None:
+        query = query.where(
+            incidents.c.opened_at <= period.end,
+            sa.or_(incidents.c.resolved_at.is_(None), incidents.c.resolved_at >= period.start),
+        )
     if states:
         query = query.where(incidents.c.state.in_(states))
     if model is not None:
@@ -177,15 +189,19 @@ def deliveries_by_state(connection: sa.Connection) -> dict[str, int]:
 
 def attempts_of(connection: sa.Connection, ids: Sequence[str]) -> Rows:
     """Attempts of these deliveries."""
-    query = sa.select(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(list(ids)[:200]))
+    query = sa.select(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(list(ids)[:300]))
     return connection.execute(
         query.order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.attempt)
     ).all()
 
 
-def report_list(connection: sa.Connection, model: str | None = None, limit: int = 100) -> Rows:
+def report_list(
+    connection: sa.Connection, model: str | None = None, limit: int = 100, period: Period | None = None
+) -> Rows:
     """Reports, the newest windows first."""
     query = sa.select(reports)
+    if period is not None:
+        query = query.where(reports.c.window_end > period.start, reports.c.window_start <= period.end)
     if model is not None:
         query = query.where(reports.c.model == model)
     return connection.execute(query.order_by(reports.c.window_end.desc(), reports.c.id).limit(limit)).all()

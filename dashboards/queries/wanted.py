@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from remora.archive import between
 from remora.tables import alerts, labels, predictions, reference_sets, reports
 
 __all__ = [
     "MAX_ROWS",
     "alerts_without_report",
+    "archived_rows",
     "claim",
+    "drawn",
     "finish",
     "made_since",
+    "of_window",
     "reference_sample",
+    "renew",
+    "waiting",
     "window_rows",
 ]
 
@@ -85,6 +94,29 @@ def claim(connection: sa.Connection, wall: datetime, lease: timedelta) -> Any | 
     return found if taken.rowcount == 1 else None
 
 
+def of_window(connection: sa.Connection, model: str, start: datetime, end: datetime) -> Any | None:
+    """The report of a window, all versions together, or None."""
+    query = sa.select(reports).where(
+        reports.c.model == model, reports.c.version == "", reports.c.window_start == start, reports.c.window_end == end
+    )  # fmt: skip
+    return connection.execute(query).one_or_none()
+
+
+def waiting(connection: sa.Connection) -> int:
+    """Reports that nobody has begun."""
+    query = sa.select(sa.func.count()).select_from(reports).where(reports.c.state == "wanted")
+    return int(connection.execute(query).scalar_one())
+
+
+def renew(connection: sa.Connection, report_id: str, wall: datetime) -> None:
+    """Want a report once more."""
+    connection.execute(
+        reports.update()
+        .where(reports.c.id == report_id)
+        .values(state="wanted", error=None, requested_at=wall, finished_at=None)
+    )
+
+
 def finish(connection: sa.Connection, report_id: str, lease_until: datetime, changes: dict[str, Any]) -> bool:
     """Write the outcome if the lease is still ours."""
     done = connection.execute(
@@ -125,3 +157,27 @@ def window_rows(connection: sa.Connection, model: str, ids: Sequence[str]) -> Ro
         )
         rows += connection.execute(query).all()
     return rows
+
+
+def archived_rows(
+    connection: sa.Connection, archive: Path, model: str, window: tuple[datetime, datetime]
+) -> Rows:
+    """The same of a window whose rows have left the database: those with the lowest hashes of their ids."""
+    answered = (pair for pair in between(connection, archive, model, *window) if pair[0].status < 400)
+    chosen = heapq.nsmallest(MAX_ROWS, answered, key=lambda pair: drawn(pair[0].id))
+    return [
+        _Archived(row.features, row.prediction, row.scores, None if label is None else label.label)
+        for row, label in chosen
+    ]
+
+
+class _Archived(NamedTuple):
+    features: dict[str, Any]
+    prediction: Any
+    scores: Any
+    label: Any
+
+
+def drawn(identity: str) -> bytes:
+    """The rank of a row among those of a window: the same each time, whatever their order."""
+    return hashlib.blake2b(identity.encode(), digest_size=8).digest()

@@ -19,6 +19,24 @@
       : paint(value, look));
     return walk(figure, "");
   };
+  // What each line is, below the picture, in as many lines as it needs. Colours are the sheet's own variables.
+  const key = (place) => {
+    const list = document.createElement("ul");
+    list.className = "key";
+    const named = new Set();
+    for (const trace of JSON.parse(document.getElementById(place.dataset.chart).textContent).data) {
+      if (trace.showlegend === false || named.has(trace.name)) continue;
+      named.add(trace.name);
+      const item = document.createElement("li");
+      const sign = document.createElement("i");
+      const area = trace.fill || trace.type === "bar";
+      sign.className = area ? "area" : trace.mode === "markers" ? "point" : trace.line.dash || "solid";
+      sign.style.color = `var(${trace.fillcolor || trace.marker?.color || trace.line?.color})`;
+      item.append(sign, new DOMParser().parseFromString(trace.name, "text/html").body.textContent);
+      list.append(item);
+    }
+    return list;
+  };
   const draw = (place) => {
     const source = document.getElementById(place.dataset.chart);
     if (!source || typeof Plotly === "undefined") return;
@@ -30,6 +48,7 @@
       if (figure.layout.xaxis.type === "date") figure.layout.xaxis.nticks = 4;
     }
     Plotly.react(place, figure.data, figure.layout, settings);
+    if (figure.layout.legend.visible && !place.nextElementSibling?.classList.contains("key")) place.after(key(place));
     place.dataset.drawn = "yes";
   };
   const places = [...document.querySelectorAll("[data-chart]")];

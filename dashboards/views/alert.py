@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from dashboards.listing import Column
 from dashboards.periods import Period
 from dashboards.views.limits import alarm_text
 from dashboards.views.tiles import Tile
@@ -14,7 +15,7 @@ from dashboards.words import day_or_minute, duration, reference_name, window
 from remora.catalogue import METRICS, show
 from remora.config.alerting import Rule
 
-__all__ = ["Moved", "around", "decisive", "facts", "feature_of", "moved"]
+__all__ = ["MOVED", "Moved", "around", "decisive", "facts", "feature_of", "matchers", "moved"]
 
 _BEFORE, _AFTER, _MOST = 30, 10, 6
 
@@ -31,6 +32,29 @@ class Moved:
     @property
     def share(self) -> float | None:
         return self.value / self.threshold if self.threshold else None
+
+
+MOVED = (
+    Column("feature", "Feature", lambda row: row.feature, head=True),
+    Column("share", "PSI as a share of the feature's own threshold", lambda row: row.share),
+    Column("psi", "PSI", lambda row: row.value, lambda row: show("psi", row.value), number=True),
+    Column(
+        "threshold",
+        "Threshold",
+        lambda row: row.threshold,
+        lambda row: show("psi", row.threshold),
+        number=True,
+    ),
+    Column("verdict", "Verdict", lambda row: row.verdict),
+)
+
+_SILENCED_BY = ("alertname", "model", "feature", "segment", "version")
+
+
+def matchers(alert: Any) -> list[dict[str, str]]:
+    """What a silence of this alert matches: its rule, its model, and what of it the alert is about."""
+    labels = {"alertname": alert.rule, "model": alert.model} | alert.labels
+    return [{"name": name, "value": str(labels[name])} for name in _SILENCED_BY if labels.get(name)]
 
 
 def around(alert: Any, now: datetime) -> Period:

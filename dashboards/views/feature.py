@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from dashboards.charts import Figure, Line, Marks, bins_figure, time_figure
+from dashboards.charts import Figure, Line, Marks, time_figure
+from dashboards.distribution_charts import (
+    QUANTILES,
+    bins_figure,
+    cumulative_figure,
+    fan_figure,
+    shares_figure,
+)
+from dashboards.listing import Column
+from dashboards.sparklines import sparkline
 from dashboards.views.model import Chart, chart_of
-from dashboards.words import title_of
+from dashboards.words import bin_share, title_of, window
+from remora.catalogue import METRICS, show
 from remora.summaries import CategoricalSummary, NumericSummary, Summary
 
-__all__ = ["METRICS_OF_FEATURES", "Bin", "Comparison", "charts", "compare"]
+__all__ = [
+    "BINS",
+    "METRICS_OF_FEATURES",
+    "WORST",
+    "Bin",
+    "Comparison",
+    "Weight",
+    "charts",
+    "compare",
+    "fan",
+    "weight_of",
+]
 
-METRICS_OF_FEATURES = ("psi", "missing_rate", "unseen_rate")
+METRICS_OF_FEATURES = tuple(name for name, metric in METRICS.items() if metric.per_feature)
+_SHOWN_CATEGORIES = 6
 OTHER, MISSING = "other", "missing"
 
 
@@ -36,9 +59,96 @@ class Bin:
 class Comparison:
     bins: list[Bin]
     figure: Figure
+    cumulative: Figure | None  # None where the bins have no order
     reference_rows: int
     current_rows: int
     most: float  # the highest share, for the bars' scale
+
+
+BINS = (
+    Column("bin", "Bin", lambda one: one.name, head=True),
+    Column("shares", "Share of rows"),
+    Column(
+        "reference", "Reference", lambda one: one.reference, lambda one: bin_share(one.reference), number=True
+    ),
+    Column("window", "Window", lambda one: one.current, lambda one: bin_share(one.current), number=True),
+    Column(
+        "change", "Change", lambda one: one.change, lambda one: f"{one.change * 100:+.1f} pts", number=True
+    ),
+)
+
+WORST = (
+    Column(
+        "window", "Window", lambda row: row.window_start, lambda row: window(row.window_start, row.window_end)
+    ),
+    Column("window_end", "Window's end", lambda row: row.window_end, hidden=True),
+    Column("value", "Value", lambda row: row.value, lambda row: show(row.metric, row.value), number=True),
+    Column(
+        "threshold",
+        "Threshold",
+        lambda row: row.threshold,
+        lambda row: show(row.metric, row.threshold),
+        number=True,
+    ),
+    Column("verdict", "Verdict", lambda row: row.verdict),
+)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """How much of the score's movement is likely this feature's, as the finding ranks it."""
+
+    rank: int
+    of: int
+    share: float | None
+    influence: float | None
+
+
+def weight_of(feature: str, details: Mapping[str, Any]) -> Weight | None:
+    """Out of a finding's causes; None where it ranks none, or not this feature."""
+    causes = [one for one in details.get("causes", ()) if isinstance(one, Mapping)]
+    for index, cause in enumerate(causes):
+        if cause.get("feature") == feature:
+            return Weight(index + 1, len(causes), cause.get("share"), cause.get("influence"))
+    return None
+
+
+def fan(summaries: Mapping[datetime, Summary], reference: Summary | None, marks: Marks) -> Chart | None:
+    """How the distribution moved: quantiles of a number, shares of the commonest categories."""
+    numeric = {
+        end: one.quantiles(list(QUANTILES))
+        for end, one in summaries.items()
+        if isinstance(one, NumericSummary) and one.count
+    }
+    if len(numeric) > 1:
+        usual = reference.quantiles(list(QUANTILES)) if isinstance(reference, NumericSummary) else []
+        medians = [values[2] for values in numeric.values()]
+        text = f"median {_number(medians[-1])} in the newest window, {_number(min(medians))} to {_number(max(medians))} over {len(medians)}"
+        text += f"; reference {_number(usual[2])}" if usual else ""
+        line = sparkline(medians, f"Quantiles over time: {text}", size=(640, 160))
+        return Chart("fan", "Quantiles", fan_figure(numeric, usual, marks), line, text)
+    counts = {end: one for end, one in summaries.items() if isinstance(one, CategoricalSummary) and one.count}
+    if len(counts) < 2:
+        return None
+    return _shares(counts, reference, marks)
+
+
+def _shares(windows: Mapping[datetime, CategoricalSummary], reference: Summary | None, marks: Marks) -> Chart:
+    shares = {
+        end: {name: count / one.count for name, count in one.counts().items()} for end, one in windows.items()
+    }
+    newest = shares[max(shares)]
+    usual = list(reference.counts()) if isinstance(reference, CategoricalSummary) else []
+    ranked = sorted({*newest, *usual[:_SHOWN_CATEGORIES]}, key=lambda name: (-newest.get(name, 0.0), name))
+    names = ranked[:_SHOWN_CATEGORIES]
+    text = (
+        ", ".join(f"{name} {bin_share(newest.get(name, 0.0))}" for name in names[:3])
+        + " in the newest window"
+    )
+    line = sparkline(
+        [one.get(names[0], 0.0) for one in shares.values()], f"Share of {names[0]}", size=(640, 160)
+    )
+    return Chart("fan", "Shares of the commonest", shares_figure(shares, names, marks), line, text)
 
 
 def charts(rows: Sequence[Any], marks: dict[str, Marks]) -> list[Chart]:
@@ -79,10 +189,9 @@ def compare(bins: Any, reference: Summary | None, current: Summary | None) -> Co
         if name not in {OTHER, MISSING} or shares[0][index] + shares[1][index] > 0
     ]
     found = [Bin(names[index], shares[0][index], shares[1][index]) for index in kept]
-    figure = bins_figure(
-        [one.name for one in found], [one.reference for one in found], [one.current for one in found]
-    )
-    return Comparison(found, figure, *totals, max(*shares[0], *shares[1]))
+    columns = [one.name for one in found], [one.reference for one in found], [one.current for one in found]
+    ordered = cumulative_figure(*columns) if isinstance(reference, NumericSummary) else None
+    return Comparison(found, bins_figure(*columns), ordered, *totals, max(*shares[0], *shares[1]))
 
 
 def _listed(bins: Any, key: str) -> list[Any]:

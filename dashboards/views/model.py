@@ -1,51 +1,31 @@
-"""One model: charts over time, the heat map of its features, its versions side by side."""
+"""One model: its metrics over time, with what happened meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from dashboards.charts import Figure, Limit, Line, Mark, Marks, Span, time_figure
 from dashboards.periods import Period
-from dashboards.sparklines import sparkline, strip
+from dashboards.sparklines import sparkline
+from dashboards.views.overview import QUALITY
 from dashboards.views.tiles import LATENCY
 from dashboards.words import day_or_minute, reference_name, tight, title_of
-from remora.catalogue import show
+from remora.catalogue import METRICS, show
 
 __all__ = [
-    "CHARTS",
     "Chart",
-    "HeatRow",
+    "chart_of",
     "charts",
     "evidence",
-    "heat",
     "marks_of",
-    "versions_table",
 ]
 
-CHARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Performance", ("auc", "accuracy", "log_loss", "brier", "mae", "rmse", "bias")),
-    ("Labels", ("base_rate", "label_coverage")),
-    ("Service", ("latency", "error_rate")),
-    ("Traffic", ("predictions",)),
-)
-VERSION_METRICS = (
-    "predictions",
-    "error_rate",
-    "latency_p95",
-    "auc",
-    "accuracy",
-    "log_loss",
-    "base_rate",
-    "mae",
-    "rmse",
-)
+_LABELS = ("base_rate", "label_coverage")
 _AT_ONCE = 2
-_COLUMNS = 75  # of the heat map; windows beyond that share a cell, which shows the highest
 _COLOURS = ("--series-1", "--series-2", "--series-3")
 
 
@@ -60,14 +40,24 @@ class Chart:
     summary: str
 
 
-@dataclass(frozen=True)
-class HeatRow:
-    feature: str
-    strip: Markup
-    value: str
-    highest: str
-    verdict: str
-    alarms: int
+def _groups() -> list[tuple[str, list[str]]]:
+    """Every metric of the catalogue that is of no feature; an estimate stands in the picture of what it estimates."""
+    whole = [name for name, metric in METRICS.items() if not metric.per_feature]
+    beside = {name for name in whole if name.removeprefix("estimated_") != name and name[10:] in METRICS}
+    performance = [
+        name for name in whole if METRICS[name].job == "performance" and name not in {*_LABELS, *beside}
+    ]
+    performance.sort(key=lambda name: QUALITY.index(name) if name in QUALITY else len(QUALITY))
+    service = [
+        "latency",
+        *(name for name in whole if METRICS[name].job == "traffic" and name not in {*LATENCY, "predictions"}),
+    ]
+    other = [
+        name for name in whole
+        if METRICS[name].job not in {"performance", "traffic"} and name not in {*_LABELS, *beside}
+    ]  # fmt: skip
+    return [("Performance", performance), ("Labels", list(_LABELS)), ("Service", service), ("Traffic", ["predictions"]),
+            ("Whole model", other)]  # fmt: skip
 
 
 def marks_of(
@@ -103,7 +93,7 @@ def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, li
     for row in series:
         by_metric.setdefault(row.metric, []).append(row)
     groups = []
-    for title, metrics in CHARTS:
+    for title, metrics in _groups():
         made = [_chart(metric, by_metric, marks) for metric in metrics]
         shown = [chart for chart in made if chart is not None]
         if shown:
@@ -111,23 +101,33 @@ def charts(series: Sequence[Any], marks: dict[str, Marks]) -> list[tuple[str, li
     return groups
 
 
-def _chart(metric: str, by_metric: dict[str, list[Any]], marks: dict[str, Marks]) -> Chart | None:
-    names = LATENCY if metric == "latency" else (metric,)
-    lines = [
-        Line(
-            name.removeprefix("latency_") if metric == "latency" else title_of(name), by_metric[name], colour
-        )
-        for name, colour in zip(names, _COLOURS, strict=False)
+def _lines(metric: str, by_metric: Mapping[str, list[Any]]) -> list[Line]:
+    """The lines of a picture that have a value: three of latency, else the metric and what is estimated of it."""
+    if metric == "latency":
+        named = [
+            (name, name.removeprefix("latency_"), colour)
+            for name, colour in zip(LATENCY, _COLOURS, strict=True)
+        ]
+    else:
+        named = [(metric, title_of(metric), _COLOURS[0]), (f"estimated_{metric}", "estimated", _COLOURS[1])]
+    return [
+        Line(title, by_metric[name], colour)
+        for name, title, colour in named
         if any(row.value is not None for row in by_metric.get(name, []))
     ]
+
+
+def _chart(metric: str, by_metric: dict[str, list[Any]], marks: dict[str, Marks]) -> Chart | None:
+    lines = _lines(metric, by_metric)
     if not lines:
         return None
+    names = LATENCY if metric == "latency" else (metric, f"estimated_{metric}")
     main = "latency_p95" if metric == "latency" and "latency_p95" in by_metric else names[0]
+    rows = by_metric.get(main) or list(lines[0].rows)
     spans = [span for name in names for span in marks.get(name, Marks()).spans]
     limits = [limit for name in names for limit in marks.get(name, Marks()).limits]
     figure = time_figure(main, lines, Marks(spans, marks[""].versions, marks[""].retrains, limits))
-    title = "Latency" if metric == "latency" else title_of(metric)
-    return chart_of(metric, title, figure, main, by_metric[main])
+    return chart_of(metric, "Latency" if metric == "latency" else title_of(metric), figure, main, rows)
 
 
 def chart_of(key: str, title: str, figure: Figure, metric: str, rows: Sequence[Any]) -> Chart:
@@ -157,74 +157,6 @@ def describe(metric: str, rows: Sequence[Any]) -> str:
     if len(known) < len(rows):
         parts.append(f"{len(rows) - len(known)} windows without a value")
     return "; ".join(parts)
-
-
-def heat(rows: Sequence[Any]) -> tuple[list[HeatRow], list[str]]:
-    """Features by windows of PSI, the worst first, and the dates at the ends."""
-    ends = sorted({row.window_end for row in rows})
-    if not ends:
-        return [], []
-    column = {end: index * min(_COLUMNS, len(ends)) // len(ends) for index, end in enumerate(ends)}
-    by_feature: dict[str, list[Any]] = {}
-    for row in rows:
-        by_feature.setdefault(row.feature, []).append(row)
-    ordered = sorted(by_feature.items(), key=lambda item: _severity(item[1]), reverse=True)
-    heads = [day_or_minute(min(row.window_start for row in rows)), day_or_minute(ends[-1])]
-    return [_heat_row(feature, mine, column) for feature, mine in ordered], heads
-
-
-def _severity(rows: Sequence[Any]) -> tuple[bool, float, float]:
-    known = [row.value for row in rows if row.value is not None]
-    newest, threshold = rows[-1], next((row.threshold for row in reversed(rows) if row.threshold), 1.0)
-    return newest.verdict == "alarm", max(known, default=0.0) / threshold, newest.value or 0.0
-
-
-def _heat_row(feature: str, rows: Sequence[Any], column: dict[datetime, int]) -> HeatRow:
-    cells: list[tuple[int | None, str]] = [(None, "")] * (max(column.values()) + 1)
-    for row in rows:
-        level = _level(row)
-        index = column[row.window_end]
-        if level is not None and (cells[index][0] is None or level > (cells[index][0] or 0)):
-            cells[index] = (
-                level,
-                f"{day_or_minute(row.window_start)}: {show('psi', row.value)}" if level >= 2 else "",
-            )
-    known = [row.value for row in rows if row.value is not None]
-    highest = max(known, default=None)
-    alarms = sum(row.verdict == "alarm" for row in rows)
-    label = f"PSI of {feature}: highest {show('psi', highest)}, {alarms} of {len(rows)} windows alarm"
-    newest = rows[-1]
-    return HeatRow(
-        feature, strip(cells, label), show("psi", newest.value), show("psi", highest), newest.verdict, alarms
-    )
-
-
-def _level(row: Any) -> int | None:
-    """0 to 3 below the threshold, 4 and 5 at or beyond it."""
-    if row.value is None:
-        return None
-    ratio = row.value / (row.threshold or 0.2)
-    if row.verdict == "alarm" or ratio >= 1:
-        return 5 if ratio >= 1.5 else 4
-    return min(3, int(ratio * 4))
-
-
-def versions_table(versions: Sequence[Any], means: Sequence[Any]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Metrics that any named version has, and each version's value of them over the period."""
-    values = {(row.version, row.metric): row for row in means}
-    versions = [row for row in versions if row.version]
-    metrics = [
-        metric for metric in VERSION_METRICS if any((row.version, metric) in values for row in versions)
-    ]
-    table = []
-    for row in versions:
-        cells = []
-        for metric in metrics:
-            found = values.get((row.version, metric))
-            number = None if found is None else found.total if metric == "predictions" else found.value
-            cells.append(show(metric, None if number is None else float(number)))
-        table.append({"version": row.version, "first": row.first_seen, "last": row.last_seen, "cells": cells})
-    return [title_of(metric) for metric in metrics], table
 
 
 def evidence(rows: Sequence[Any], marks: dict[str, Marks]) -> list[Chart]:

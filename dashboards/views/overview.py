@@ -5,25 +5,41 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
 
+from dashboards.listing import Column
 from dashboards.sparklines import sparkline
-from dashboards.words import VERDICTS, day_or_minute, title_of
-from remora.catalogue import show
+from dashboards.views.columns import instant
+from dashboards.words import VERDICTS, day_or_minute, short, title_of
+from remora.catalogue import METRICS, show
 
-__all__ = ["QUALITY", "SERIES", "Cell", "ModelRow", "States", "build", "state_of"]
+__all__ = [
+    "COLUMNS",
+    "DRIFT",
+    "HYGIENE",
+    "MOVED_BY",
+    "QUALITY",
+    "SERIES",
+    "Cell",
+    "Found",
+    "ModelRow",
+    "States",
+    "build",
+    "state_of",
+]
 
-QUALITY = (
-    "auc",
-    "accuracy",
-    "mae",
-    "rmse",
-    "log_loss",
-)  # the first with values stands for the model's quality
-SERIES = ("predictions", "latency_p95", "error_rate", *QUALITY, "label_coverage")
+# The first with values stands for the model's performance.
+QUALITY = tuple(name for name in ("auc", "accuracy", "mae", "rmse", "log_loss") if name in METRICS)
+ESTIMATED = tuple(name for quality in QUALITY if (name := f"estimated_{quality}") in METRICS)
+SERIES = ("predictions", "latency_p95", "error_rate", *QUALITY, *ESTIMATED, "label_coverage")
+HYGIENE = ("missing_rate", "unseen_rate", "vanished_rate", "personal_data")
+"""What is wrong with the data themselves."""
+DRIFT = tuple(name for name, metric in METRICS.items() if metric.per_feature and name not in HYGIENE)
+MOVED_BY = ("psi",)
+"""What features are ranked by where a page asks which of them moved."""
 _BLIND = {"not_enough_data", "labels_not_mature", "could_not_compute"}
 _RANK = {"firing": 0, "pending": 2, "blind": 3, "ok": 4, "new": 5}
 _WORDS = {
@@ -40,6 +56,7 @@ class Cell:
     note: str
     verdict: str
     line: Markup
+    number: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,33 @@ class ModelRow:
     errors: Cell
     quality: Cell
     drift: Cell
+    hygiene: Cell
+
+
+COLUMNS = (
+    Column("model", "Model", lambda row: row.name, head=True),
+    Column("state", "State", lambda row: row.states.word, hidden=True),
+    Column("version", "Version", lambda row: ", ".join(row.versions), hidden=True),
+    instant("last_seen", "Last seen", hidden=True),
+    Column("predictions", "Predictions", lambda row: row.traffic.number),
+    Column("latency_p95", "Latency p95", lambda row: row.latency.number),
+    Column("error_rate", "Errors", lambda row: row.errors.number),
+    Column("metric", "Performance in", lambda row: row.quality.title, hidden=True),
+    Column("performance", "Performance", lambda row: row.quality.number),
+    Column("drifting", "Drift", lambda row: row.drift.number),
+    Column("unclean", "Data quality", lambda row: row.hygiene.number),
+    Column("alerts", "Alerts", lambda row: row.states.firing),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Findings of all models: the sampled series, the newest of each metric, how many features alarmed when."""
+
+    series: Sequence[Any]
+    newest: Sequence[Any]
+    drifting: Sequence[Any]
+    unclean: Sequence[Any]
 
 
 def state_of(alerts: Iterable[Any], newest: Iterable[Any]) -> States:
@@ -92,44 +136,55 @@ def state_of(alerts: Iterable[Any], newest: Iterable[Any]) -> States:
     return States(state, _WORDS[state], counts["firing"], counts["pending"], pages)
 
 
-def in_service(versions: Sequence[Any], last_seen: datetime, window: Any) -> list[str]:
+def in_service(versions: Sequence[Any], last_seen: datetime, window: timedelta) -> list[str]:
     """Versions that were seen in the newest window's length of time before the model's last prediction."""
     recent = [row.version for row in versions if row.last_seen >= last_seen - window]
     return recent[:3] or [row.version for row in versions[:1]]
 
 
 def build(
-    models: Sequence[Any], versions: Sequence[Any], alerts: Sequence[Any], series: Sequence[Any],
-    drift: tuple[Sequence[Any], Sequence[Any]], windows: Any,
-) -> list[ModelRow]:  # fmt: skip
-    """Rows for the overview; `drift` is (alarming features per window, newest PSI per feature), `windows(model)` a length."""
-    lines = _group(series)
-    by_model = {name: [row for row in alerts if row.model == name] for name in {row.model for row in alerts}}
-    of_version = {
-        name: [row for row in versions if row.model == name] for name in {row.model for row in versions}
-    }
+    models: Sequence[Any], versions: Sequence[Any], alerts: Sequence[Any], found: Found, windows: Any
+) -> list[ModelRow]:
+    """Rows for the overview; `windows(model)` is a length."""
+    lines = _with_newest(found)
+    of = {name: _by_model(rows) for name, rows in (("alerts", alerts), ("versions", versions), ("newest", found.newest),
+                                                  ("drifting", found.drifting), ("unclean", found.unclean))}  # fmt: skip
     rows = []
     for model in models:
-        mine = lines.get(model.name, {})
-        newest = [points[-1] for points in mine.values() if points]
+        name, mine = model.name, lines.get(model.name, {})
+        newest = of["newest"].get(name, [])
+        ends = [row.window_end for row in mine.get("predictions", [])]
         rows.append(ModelRow(
-            name=model.name,
-            states=state_of(by_model.get(model.name, []), newest),
-            versions=in_service(of_version.get(model.name, []), model.last_seen, windows(model.name)),
+            name=name,
+            states=state_of(of["alerts"].get(name, []), [row for row in newest if not row.feature]),
+            versions=in_service(of["versions"].get(name, []), model.last_seen, windows(name)),
             last_seen=model.last_seen,
             traffic=cell("predictions", mine.get("predictions", [])),
             latency=cell("latency_p95", mine.get("latency_p95", [])),
             errors=cell("error_rate", mine.get("error_rate", [])),
             quality=_quality(mine),
-            drift=_drift(*([row for row in part if row.model == model.name] for part in drift)),
+            drift=_of_features("Drift", DRIFT, ends, of["drifting"].get(name, []), newest),
+            hygiene=_of_features("Data quality", HYGIENE, ends, of["unclean"].get(name, []), newest),
         ))  # fmt: skip
     return sorted(rows, key=lambda row: (*row.states.rank, row.name))
 
 
-def _group(series: Sequence[Any]) -> dict[str, dict[str, list[Any]]]:
+def _by_model(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    grouped: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        grouped[row.model].append(row)
+    return grouped
+
+
+def _with_newest(found: Found) -> dict[str, dict[str, list[Any]]]:
+    """Model -> metric -> points; the newest window is the last point, also where the sample leaves it out."""
     grouped: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for row in series:
+    for row in found.series:
         grouped[row.model][row.metric].append(row)
+    for row in found.newest:
+        points = grouped[row.model][row.metric]
+        if not row.feature and (not points or points[-1].window_end < row.window_end):
+            points.append(row)
     return grouped
 
 
@@ -146,7 +201,7 @@ def cell(metric: str, points: Sequence[Any], note: str = "") -> Cell:
         alarms=[row.verdict == "alarm" for row in points],
     )  # fmt: skip
     verdict = last.verdict if last is not None else "not_enough_data"
-    return Cell(title_of(metric), value, note, verdict, line)
+    return Cell(title_of(metric), value, note, verdict, line, known[-1].value if known else None)
 
 
 def _older(known: Sequence[Any], last: Any) -> str:
@@ -156,39 +211,58 @@ def _older(known: Sequence[Any], last: Any) -> str:
 
 
 def _quality(mine: dict[str, list[Any]]) -> Cell:
-    metric = next(
-        (name for name in QUALITY if any(row.value is not None for row in mine.get(name, []))), "accuracy"
-    )
-    coverage = [row for row in mine.get("label_coverage", []) if row.value is not None]
-    points = mine.get(metric, [])
-    newest = next((row for row in reversed(points) if row.value is not None), None)
-    covered = newest.coverage if newest is not None and newest.coverage is not None else None
-    if covered is None and coverage:
-        covered = coverage[-1].value
-    if newest is None:
-        return cell(metric, points, "no labels yet")
-    labelled = f", {show('label_coverage', covered)} labelled" if covered is not None else ""
-    return cell(metric, points, title_of(metric) + labelled)
+    """Realised performance, what is estimated of it meanwhile, and the share of rows with a label."""
+    metric = next((name for name in QUALITY if any(row.value is not None for row in mine.get(name, []))), "")
+    if not metric:
+        return _only_estimated(mine)
+    points = mine[metric]
+    newest = next(row for row in reversed(points) if row.value is not None)
+    covered = newest.coverage
+    if covered is None:
+        coverage = [row.value for row in mine.get("label_coverage", []) if row.value is not None]
+        covered = coverage[-1] if coverage else None
+    parts = [title_of(metric)]
+    parts += [f"{show('label_coverage', covered)} labelled"] if covered is not None else []
+    estimated = [row for row in mine.get(f"estimated_{metric}", []) if row.value is not None]
+    parts += [f"estimated now {show(metric, estimated[-1].value)}"] if estimated else []
+    return cell(metric, points, ", ".join(parts))
 
 
-def _drift(counts: Sequence[Any], newest: Sequence[Any]) -> Cell:
+def _only_estimated(mine: dict[str, list[Any]]) -> Cell:
+    """Without any label there may be an estimate; it is named as one."""
+    for metric in ESTIMATED:
+        if any(row.value is not None for row in mine.get(metric, [])):
+            return cell(metric, mine[metric], f"{title_of(metric)}; no labels yet")
+    empty = next((mine[name] for name in QUALITY if mine.get(name)), [])
+    return cell("accuracy", empty, "no labels yet")
+
+
+def _of_features(
+    title: str,
+    metrics: Sequence[str],
+    ends: Sequence[datetime],
+    alarming: Sequence[Any],
+    found: Sequence[Any],
+) -> Cell:
     """How many features alarm in the newest window, and which is farthest beyond, or nearest to, its own threshold."""
-    known = [row for row in newest if row.value is not None]
-    numbers = [None if row.worst is None else float(row.alarms) for row in counts]
+    newest = [row for row in found if row.metric in metrics and row.feature]
+    counts = {row.window_end: row.alarms for row in alarming}
+    numbers = [float(counts.get(end, 0)) for end in sorted({*ends, *counts})]
     line = sparkline(
-        numbers, f"drifting features over {len(numbers)} windows", alarms=[bool(row.alarms) for row in counts]
+        numbers, f"{title}: features that alarm, over {len(numbers)} windows", alarms=[n > 0 for n in numbers]
     )
+    known = [row for row in newest if row.value is not None]
     if not newest:
-        return Cell("Drift", "-", "no reference yet", "not_enough_data", line)
+        return Cell(title, "-", "no reference yet", "not_enough_data", Markup(""))
     if not known:
-        last = next((row for row in reversed(counts) if row.worst is not None), None)
-        value, day = (
-            (f"{last.alarms}", f"of {day_or_minute(last.window_end)}; ") if last is not None else ("-", "")
-        )
         why = VERDICTS.get(newest[0].verdict, newest[0].verdict)
-        return Cell("Drift", value, f"{day}newest window: {why}", "not_enough_data", line)
-    alarms = sum(row.verdict == "alarm" for row in known)
-    worst = max(known, key=lambda row: (row.verdict == "alarm", row.value / (row.threshold or 0.25)))
-    beyond = f" of {show('psi', worst.threshold)}" if worst.threshold is not None else ""
-    note = f"{worst.feature} PSI {show('psi', worst.value)}{beyond}"
-    return Cell("Drift", f"{alarms} of {len(known)}", note, "alarm" if alarms else "ok", line)
+        before = max(counts, default=None)
+        older = f"last alarm {day_or_minute(before)}; " if before is not None else ""
+        return Cell(title, "-", f"{older}newest window: {why}", "not_enough_data", line)
+    alarms = len({row.feature for row in known if row.verdict == "alarm"})
+    worst = max(known, key=lambda row: (row.verdict == "alarm", row.value / (row.threshold or 1.0)))
+    beyond = f" of {show(worst.metric, worst.threshold)}" if worst.threshold is not None else ""
+    name = short(worst.metric)
+    note = f"{worst.feature}: {name} {show(worst.metric, worst.value)}{beyond}"
+    number = len({row.feature for row in known})
+    return Cell(title, f"{alarms} of {number}", note, "alarm" if alarms else "ok", line, float(alarms))

@@ -144,8 +144,14 @@ def test_metrics_are_prometheus_text_with_the_databases_numbers(client, database
     values = {s.labels["metric"]: s.value for s in families["remora_metric_value"].samples}
     assert values["error_rate"] == expected
     assert "auc" not in values, "a value that is not known has no series"
-    drift = families["remora_feature_drift_psi"].samples
-    assert {sample.labels["feature"] for sample in drift} == {*FEATURES, "$score", "$prediction"}
+    assert {s.labels["metric"]: s.value for s in families["remora_metric_threshold"].samples}[
+        "latency_p95"
+    ] == 50
+    drift = families["remora_feature_value"].samples
+    psi = {sample.labels["feature"] for sample in drift if sample.labels["metric"] == "psi"}
+    assert psi == {*FEATURES, "$score", "$prediction"}
+    verdicts = {(s.labels["job"], s.labels["verdict"]): s.value for s in families["remora_findings"].samples}
+    assert verdicts["performance", "labels_not_mature"] == 5
     judged = {
         sample.labels["job"]: sample.value
         for sample in families["remora_window_judged_timestamp_seconds"].samples
@@ -167,7 +173,7 @@ def test_features_in_metrics_are_bounded(database):
     put(database, tables.findings, rows)
     with serving(app_of(database, Path("none"))) as base:
         text = httpx.get(f"{base}/metrics").text
-    shown = [line for line in text.splitlines() if line.startswith("remora_feature_drift_psi{")]
+    shown = [line for line in text.splitlines() if line.startswith("remora_feature_value{")]
     assert len(shown) == 50
     assert any('feature="f79"' in line for line in shown)
 

@@ -69,7 +69,7 @@ def until(condition, what):
 def rule_operands():
     """What the shipped rules look at: their expressions without the comparison that makes an alarm."""
     groups = yaml.safe_load((DEPLOY / "rules.yml").read_text())["groups"]
-    return [re.split(r" (?:==|>|<) ", rule["expr"])[0] for group in groups for rule in group["rules"]]
+    return [re.split(r" (?:==|>|<) \d", rule["expr"])[0] for group in groups for rule in group["rules"]]
 
 
 @needs_prometheus
@@ -88,18 +88,30 @@ def test_every_expression_answers_after_a_scrape(sqlite_database, tmp_path):
         assert empty == []
         assert ask(base, 'up{job="remora"}')[0]["value"][1] == "1"
         until(lambda: ask(base, 'ALERTS{alertname="RemoraModelAlert", alertstate="firing"}'), "alert")
-        until(lambda: ask(base, "remora:feature_drift_psi:max"), "recorded rule")
+        until(lambda: ask(base, "remora:feature_psi:max"), "recorded rule")
         (missing,) = ask(base, "sum(scrape_samples_scraped)")
         assert 0 < int(missing["value"][1]) < 1000
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus is not installed")
 @pytest.mark.parametrize(
-    "arguments", [["check", "rules", "rules.yml"], ["check", "config", "prometheus.yml"]]
+    "arguments",
+    [
+        ["check", "rules", "rules.yml"],
+        ["check", "config", "prometheus.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ],
 )
 def test_promtool_finds_nothing_wrong(arguments):
     done = subprocess.run(["promtool", *arguments], cwd=DEPLOY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_alert_of_the_rules_is_tested():
+    groups = yaml.safe_load((DEPLOY / "rules.yml").read_text())["groups"]
+    tests = yaml.safe_load((DEPLOY / "rules_test.yml").read_text())["tests"]
+    tried = {case["alertname"] for test in tests for case in test["alert_rule_test"] if "exp_alerts" in case}
+    assert tried == {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 def test_every_statement_of_grafana_answers_from_postgresql(postgres_url):

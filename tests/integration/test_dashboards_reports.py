@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dashboards import reports as reports_module
@@ -17,6 +18,7 @@ from dashboards.reports import ReportWorker
 from remora import tables
 from remora.config import Config
 from tests.example_year import DAY, START, alert, fill, put
+from tests.sidecar_world import wait_for
 
 NOW = START + 230 * DAY
 
@@ -182,7 +184,51 @@ def test_the_process_can_open_no_connection_and_has_a_home_of_its_own():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "must not open a connection" in done.stdout
     child = Child(4 << 30)
-    environment = Path(f"/proc/{child._running().pid}/environ").read_text()
+    started = Path(f"/proc/{child._running().pid}/environ")
+    environment = wait_for(started.read_text, "the process to be there")  # empty until it is more than a fork
     child.close()
     assert "DO_NOT_TRACK=1" in environment
     assert "REMORA_" not in environment
+
+
+def test_rankings_and_texts_have_sections_of_their_own(tmp_path):
+    random = np.random.default_rng(5)
+    words = [
+        "the",
+        "flight",
+        "to",
+        "the",
+        "coast",
+        "was",
+        "late",
+        "because",
+        "of",
+        "snow",
+        "on",
+        "the",
+        "runway",
+        "and",
+        "a",
+        "missing",
+        "crew",
+    ]
+    letters = list("abcdefghijklmnopqrst")
+
+    def lists(count):
+        return [{"age": float(random.normal(40, 5)), "prediction": list(random.permutation(letters)[:12]),
+                 "label": [str(one) for one in random.choice(letters, 3)]} for _ in range(count)]  # fmt: skip
+
+    def texts(count):
+        return [{"body": " ".join(random.choice(words, 8)), "score": random.random()} for _ in range(count)]
+
+    child = Child(4 << 30)
+    try:
+        for kind, draw, shown in (
+            ("ranking", lists, ["NDCG", "age"]),
+            ("binary", texts, ["body: sentences", "body: words"]),
+        ):
+            path = tmp_path / f"{kind}.html"
+            child.make({"reference": draw(120), "current": draw(90), "kind": kind, "path": str(path)}, 60)
+            assert all(name in path.read_text() for name in shown), kind
+    finally:
+        child.close()

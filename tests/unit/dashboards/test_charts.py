@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from dashboards.charts import Limit, Line, Mark, Marks, Span, bins_figure, time_figure
+from dashboards.charts import Limit, Line, Mark, Marks, Span, time_figure
+from dashboards.distribution_charts import bins_figure, cumulative_figure, fan_figure, shares_figure
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -72,3 +73,36 @@ def test_names_of_versions_do_not_lie_on_each_other():
     ]  # fmt: skip
     assert layout["margin"]["t"] == 9 + 3 * 13
     assert len(layout["shapes"]) == len(marks), "every mark keeps its line"
+
+
+def test_between_reference_and_threshold_lies_the_usual_range():
+    rows = [row(day, 0.68, reference_value=0.7, threshold=0.6) for day in range(3)]
+    figure = time_figure("auc", [Line("AUC", rows)])
+    assert trace(figure, "usual range")["y"] == [0.7] * 3
+    assert trace(figure, "to")["y"] == [0.6] * 3
+    only_reference = time_figure("auc", [Line("AUC", [row(0, 0.7, reference_value=0.7), row(1, 0.7)])])
+    assert "usual range" not in [one["name"] for one in only_reference["data"]]
+
+
+def test_cumulative_shares_add_up():
+    figure = cumulative_figure(["up to 1", "over 1"], [0.25, 0.75], [0.5, 0.5])
+    assert [one["y"] for one in figure["data"]] == [[0.25, 1.0], [0.5, 1.0]]
+
+
+def test_a_fan_has_two_bands_and_the_median_and_the_references_quantiles():
+    windows = {START: (1, 2, 3, 4, 5), START + timedelta(days=1): (2, 3, 4, 5, 6)}
+    figure = fan_figure(windows, (1.5, 2.5, 3.5, 4.5, 5.5), Marks())
+    assert trace(figure, "5 % to 95 %")["y"] == [5, 6]
+    assert trace(figure, "25 % to 75 %")["y"] == [4, 5]
+    assert trace(figure, "median")["y"] == [3, 4]
+    assert [one["y"][0] for one in figure["data"] if one["name"] == "reference"] == [1.5, 2.5, 3.5, 4.5, 5.5]
+
+
+def test_shares_over_time_are_nought_where_a_category_is_not():
+    figure = shares_figure(
+        {START: {"a": 1.0}, START + timedelta(days=1): {"<b>": 0.5}}, ["a", "<b>"], Marks()
+    )
+    assert [(one["name"], one["y"]) for one in figure["data"]] == [
+        ("a", [1.0, 0.0]),
+        ("&lt;b&gt;", [0.0, 0.5]),
+    ]

@@ -6,7 +6,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.reports import _lines, sample_of
+from dashboards.report_rows import _lines, sample_of
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=60), st.integers(0, 99))

@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from remora.cli import check, demo, migrate, reference, server, sidecar, token, version
+from remora.cli import (
+    action,
+    check,
+    demo,
+    gate,
+    imports,
+    incident,
+    migrate,
+    reference,
+    report,
+    server,
+    sidecar,
+    token,
+    version,
+)
 from remora.errors import RemoraError, UserError
 
 __all__ = ["app", "main"]
@@ -27,9 +41,14 @@ app = typer.Typer(
 app.command("sidecar")(sidecar.sidecar)
 app.command("server")(server.server)
 app.command("demo")(demo.demo)
+app.command("import")(imports.import_files)
 app.command("check")(check.check)
+app.command("gate")(gate.gate)
 app.command("migrate")(migrate.migrate)
 app.add_typer(reference.app, name="reference")
+app.add_typer(report.app, name="report")
+app.add_typer(incident.app, name="incident")
+app.add_typer(action.app, name="action")
 app.add_typer(token.app, name="token")
 app.command("version")(version.version)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remora.config import load
-from remora.config.load import Check
 from remora.errors import ConfigError
+
+if TYPE_CHECKING:
+    from remora.config.load import Check
 
 __all__ = ["check"]
 
@@ -19,6 +20,8 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The remora.yaml to look at.")],
 ) -> None:
     """Say whether a remora.yaml is right, or every mistake in it with its line. Exit code 2 on a mistake."""
+    from remora.config import load
+
     try:
         config = load(file, _template_check())
     except ConfigError as error:

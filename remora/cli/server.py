@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from remora.cli.options import Config, DatabaseUrl, Token, require_extra
-from remora.settings import ServerSettings, parse_address, parse_http_url
+from remora.cli.options import (
+    Archive,
+    Config,
+    DatabaseUrl,
+    HashKey,
+    TlsCert,
+    TlsKey,
+    Token,
+    check_hash_key,
+    require_extra,
+)
+from remora.settings import ServerSettings, Tls, parse_address, parse_http_url
 
 __all__ = ["server"]
 
@@ -38,6 +48,7 @@ def server(
             "--reports", envvar="REMORA_REPORTS", metavar="DIR", help="Where Evidently reports are kept."
         ),
     ] = Path("remora-reports"),
+    archive: Archive = Path("remora-archive"),
     external_url: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +58,19 @@ def server(
             help="Where people reach the pages, for links in messages; wins over external_url in the config.",
         ),
     ] = None,
+    allow_command: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-command",
+            envvar="REMORA_ALLOW_COMMAND",
+            metavar="PATH",
+            help="A program that actions of the kind command may start; may be given several times.",
+        ),
+    ] = None,
     token: Token = None,
+    hash_key: HashKey = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Judge, alarm and show: scheduled jobs, alert rules, deliveries, web pages and the API, in one process."""
     from remora.ownership import check_owner
@@ -60,8 +83,12 @@ def server(
         spool_bytes=spool_bytes,
         config=config,
         reports=reports,
+        archive=archive,
         token=token,
         external_url=parse_http_url(external_url, "--external-url") if external_url else None,
+        hash_key=check_hash_key(hash_key),
+        allow_commands=tuple(allow_command or ()),
+        tls=Tls.of(tls_cert, tls_key),
     )
     try:
         from remora.cli.serving import serve

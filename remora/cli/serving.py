@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,20 +10,22 @@ import uvicorn
 from fastapi import FastAPI
 
 import alerts.api
+import alerts.incident_api
 import alerts.templates
 import collector.api
 import collector.gateway
 import dashboards.api
 import dashboards.app
+import dashboards.report_api
 import detectors.api
 from remora import __version__, schema
 from remora.cli.errors import install_error_answers
 from remora.cli.jobs import Jobs
 from remora.config import Config, load
 from remora.database import Database, connect
-from remora.errors import UserError
+from remora.listening import check_tls, listen, server_settings
 from remora.security import Guard
-from remora.settings import Address, ServerSettings, check_exposure
+from remora.settings import ServerSettings, check_exposure
 from remora.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def serve(settings: ServerSettings) -> None:
     schema.prepare(database)
     guard = Guard(settings.token, database)
     check_exposure(settings.listen, "the server", protected=guard.protected)
-    listener = _listen(settings.listen)
+    check_tls(settings.tls)
+    listener = listen(settings.listen, "--listen")
     jobs = Jobs(database, config, settings)
     ingest = collector.gateway.Gateway(database, config, settings)
     app = compose(database, config, settings, guard, ingest, jobs.wake)
@@ -55,15 +57,7 @@ def serve(settings: ServerSettings) -> None:
     jobs.start()
     log.info("server_started", address=str(settings.listen), version=__version__, clock=config.schedule.clock)
     try:
-        _Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
-        ).run([listener])
+        _Server(server_settings(app, settings.tls, timeout_graceful_shutdown=_GRACE_SECONDS)).run([listener])
     finally:
         jobs.stop()
         ingest.stop()
@@ -86,18 +80,6 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _listen(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((address.host, address.port))
-    except OSError as error:
-        msg = f"cannot listen on {address}: {error.strerror}: choose another --listen, or end what is there"
-        raise UserError(msg) from None
-    return listener
-
-
 def compose(
     database: Database, config: Config, settings: ServerSettings, guard: Guard,
     ingest: collector.gateway.Gateway, wake: Callable[[], None],
@@ -109,7 +91,9 @@ def compose(
     app.include_router(collector.api.router(ingest.ingest, guard), tags=["ingest"])
     app.include_router(detectors.api.router(database, config, guard, wake), tags=["clock"])
     app.include_router(alerts.api.router(database, config, guard), tags=["alerts"])
+    app.include_router(alerts.incident_api.router(database, config, guard), tags=["incidents"])
     app.include_router(dashboards.api.router(reading, config, guard), tags=["read"])
+    app.include_router(dashboards.report_api.router(database, guard), tags=["read"])
     app.include_router(
         dashboards.app.pages_router(reading, config, guard, settings.reports), include_in_schema=False
     )

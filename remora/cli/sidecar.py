@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from remora.cli.options import Config, Token
+from remora.cli.options import (
+    Config,
+    ForwardCa,
+    ForwardCert,
+    ForwardKey,
+    ForwardToken,
+    HashKey,
+    TlsCert,
+    TlsKey,
+    Token,
+    check_destination,
+    check_hash_key,
+    check_names,
+)
 from remora.errors import UserError
-from remora.settings import SidecarSettings, check_exposure, parse_address, parse_http_url
+from remora.settings import (
+    SidecarSettings,
+    Tls,
+    Trust,
+    check_exposure,
+    parse_address,
+    parse_api_address,
+    parse_http_url,
+)
 
 __all__ = ["sidecar"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # as in remora.yaml
 
 
 def sidecar(
@@ -70,20 +88,44 @@ def sidecar(
         typer.Option(
             "--api",
             envvar="REMORA_API",
-            metavar="HOST:PORT",
-            help="Where Remora's own API listens; without it, under /remora/ on the callers' port.",
+            metavar="ADDRESS",
+            help="Where Remora's own API listens, HOST:PORT or unix:PATH; without it, under /remora/ on the callers' port.",
         ),
     ] = None,
-    token: Token = None,
-    forward_token: Annotated[
-        str | None,
+    api_mode: Annotated[
+        str,
         typer.Option(
-            "--forward-token",
-            envvar="REMORA_FORWARD_TOKEN",
-            metavar="SECRET",
-            help="What --forward's server asks for.",
+            "--api-mode", envvar="REMORA_API_MODE", metavar="MODE", help="Who may open unix:PATH, in octal."
         ),
-    ] = None,
+    ] = "600",
+    connect_timeout: Annotated[
+        float,
+        typer.Option(
+            "--connect-timeout",
+            envvar="REMORA_CONNECT_TIMEOUT",
+            metavar="SECONDS",
+            min=0.01,
+            help="How long a connection to the model may take; then 502.",
+        ),
+    ] = 5.0,
+    response_timeout: Annotated[
+        float,
+        typer.Option(
+            "--response-timeout",
+            envvar="REMORA_RESPONSE_TIMEOUT",
+            metavar="SECONDS",
+            min=0.01,
+            help="How long the model may be silent; then 504.",
+        ),
+    ] = 60.0,
+    token: Token = None,
+    hash_key: HashKey = None,
+    forward_token: ForwardToken = None,
+    forward_ca: ForwardCa = None,
+    forward_cert: ForwardCert = None,
+    forward_key: ForwardKey = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Stand in front of a model server: pass every byte on, and record inputs, outputs, status and latency.
 
@@ -94,13 +136,8 @@ def sidecar(
     from remora.ownership import check_owner
 
     check_owner()
-    if (database is None) == (forward is None):
-        msg = "give either --database URL or --forward URL: where shall the records go?"
-        raise UserError(msg)
-    for option, text, empty in (("--model", model, False), ("--version", version, True)):
-        if not (_NAME.fullmatch(text) or (empty and not text)):
-            msg = f"{option} {text!r} is not a name: letters, digits, dots, dashes and underscores, at most 128 of them"
-            raise UserError(msg)
+    check_destination(database, forward)
+    check_names(model, version)
     settings = SidecarSettings(
         listen=parse_address(listen, "--listen"),
         upstream=parse_http_url(upstream, "--upstream"),
@@ -111,11 +148,24 @@ def sidecar(
         spool=spool,
         spool_bytes=spool_bytes,
         config=config,
-        api=parse_address(api, "--api") if api else None,
+        api=parse_api_address(api, "--api", api_mode) if api else None,
         token=token,
         forward_token=forward_token,
+        hash_key=check_hash_key(hash_key),
+        tls=_api_tls(tls_cert, tls_key, api),
+        trust=Trust(forward_ca, forward_cert, forward_key),
+        connect_timeout=connect_timeout,
+        response_timeout=response_timeout,
     )
     check_exposure(settings.api or settings.listen, "Remora's API", protected=token is not None)
     from collector.sidecar import main
 
     main(settings)
+
+
+def _api_tls(cert: Path | None, key: Path | None, api: str | None) -> Tls | None:
+    tls = Tls.of(cert, key)
+    if tls is not None and (api is None or api.startswith("unix:")):
+        msg = "--tls-cert is for an --api HOST:PORT of its own: what the model says passes as the callers send it"
+        raise UserError(msg)
+    return tls

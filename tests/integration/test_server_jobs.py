@@ -141,9 +141,13 @@ def test_a_window_that_fails_five_times_holds_nothing_up_any_more(jobs, database
     fill(database, config, 3, bad=range(3))
     real = detectors.jobs.judge
     monkeypatch.setattr(detectors.jobs, "judge", fails_at(real, lambda _d, _c, key, *_: key.start == START))
-    for _ in range(4):
+    attempts = sa.select(sa.func.max(job_runs.c.attempts)).where(job_runs.c.job == "traffic")
+    made = 0
+    while made < 4:  # a slow round may try again within itself
         jobs.tick()
         lapse(database)
+        with database.read() as connection:
+            made = connection.execute(attempts).scalar_one()
     assert evaluated(database) == []
     jobs.tick()
     assert evaluated(database) == [START + SIZE, START + 2 * SIZE]

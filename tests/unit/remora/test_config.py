@@ -58,16 +58,20 @@ MISTAKES = [
     ("routes:", "? [a, b]\n: 1\nroutes:", 14, "a key must be plain text"),
     ("routes:", f"schedule: {'[' * 50}{']' * 50}\nroutes:", 14, "nested deeper than 32"),
     ("plan: retrain", "plan: retrian", 10, "there is no plan `retrian`, did you mean `retrain`?"),
-    ("kind: slack", "kind: slak", 12, "'webhook' or 'slack'"),
-    ("url_env: SLACK_URL", "url_env: A, url_file: b", 12, "give exactly one of url, url_file and url_env"),
+    ("kind: slack", "kind: slak", 12, "receivers.chat.kind: there is no kind `slak`, did you mean `slack`?"),
+    ("url_env: SLACK_URL", "url_env: A, url_file: b", 12, "give one of url, url_file and url_env"),
     ("{kind: slack, url_env: SLACK_URL}", "{kind: slack}", 12, "found none"),
-    ("url_env: SLACK_URL", "url_env: A, secret_env: B", 12, "secret and body are for webhooks"),
+    ("url_env: SLACK_URL", "url_env: A, secret_env: B", 12, "receivers.chat.secret_env: unknown key: one of ca_file"),
+    ("url_env: SLACK_URL", "url_env: A, chanel: B", 12, "receivers.chat.chanel: unknown key, did you mean `channel`?"),
+    ("url_env: SLACK_URL", "url_env: A, token_env: B", 12, "give either a url (incoming webhook) or a token"),
+    ("url_env: SLACK_URL", "token_env: B", 12, "a token needs the channel to speak in"),
+    ("kind: slack, ", "", 12, "`kind` is missing: one of alertmanager, apprise"),
     ('url: "http', 'secret_env: A, secret_file: b, url: "http', 13, "give one of secret, secret_file and secret_env"),
     ('url: "http', 'timeout: 5m, url: "http', 13, "less than or equal to"),
     ("[chat]", "[chatt]", 15, "there is no receiver `chatt`, did you mean `chat`?"),
     ("notify: chat", "notify: pager", 19, "there is no receiver `pager`: known are chat, job"),
     ("notify: chat", "notify: chat\n    wait: 5m", 19, "exactly one of notify, action, wait and checklist"),
-    ("action: job", "action: chat", 20, "`chat` cannot start anything: an action needs a webhook with body remora.v1"),
+    ("action: job", "action: chat", 20, "`chat` cannot start anything: name one of actions.targets, or a webhook with body remora.v1"),
     ("action: job", "action: job\n    guard: {cooldwn: 1h}", 21, "unknown key, did you mean `cooldown`?"),
     ("plans:\n", "plans:\n- {name: retrain, steps: [{wait: 1m}]}\n", 18, "the name `retrain` stands at line 17 already"),
     ("routes:", "actions: {paused_models: [flight]}\nroutes:", 14, "there is no model `flight`"),
@@ -153,3 +157,9 @@ def test_durations_are_prometheus(text, seconds):
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("segment", ["a*", "*", "a*a", "a*b*c", ""])
+def test_a_segment_is_a_name_or_two(segment):
+    with pytest.raises(ConfigError, match="neither a tag or feature nor two of them"):
+        parse(f"version: 1\nmodels: {{m: {{segments: [a, a*b, '{segment}']}}}}")

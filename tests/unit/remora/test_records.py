@@ -37,6 +37,10 @@ def test_a_full_prediction_is_right():
         ({"features": {"": 1}}, "a name that is empty"),
         ({"features": {"$score": 1}}, "begins with $"),
         ({"features": {"a": [1]}}, "`features.a` is neither"),
+        ({"prediction": ["a", ""]}, "`prediction` has an item that is empty"),
+        ({"prediction": ["a", True]}, "`prediction` has an item that is true"),
+        ({"prediction": [1 << 63]}, "beyond 64 bits"),
+        ({"prediction": ["a"] * 1001}, "1001 items, at most 1000"),
         ({"features": {"a": "x\x00"}}, "NUL"),
         ({"features": {"a": "x" * 5000}}, "5000 characters"),
         ({"features": {str(i): i for i in range(MAX_FEATURES + 1)}}, "1001 entries"),
@@ -72,7 +76,15 @@ def test_the_sentence_never_holds_a_feature_value(secret):
 
 
 @pytest.mark.parametrize(
-    ("label", "says"), [(float("nan"), "finite"), (10**120, "1e100"), ("x" * 200, "200 characters")]
+    ("label", "says"),
+    [
+        (float("nan"), "finite"),
+        (10**120, "1e100"),
+        ("x" * 200, "200 characters"),
+        (["a", ""], "empty"),
+        ({"a": float("inf")}, "finite number"),
+        (["a"] * 1001, "1001 items"),
+    ],
 )
 def test_a_label_is_checked(label, says):
     assert says in (check_label(Label(model="m", id="1", label=label, timestamp=NOON)) or "")

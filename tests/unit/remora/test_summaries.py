@@ -72,7 +72,7 @@ def test_an_empty_summary_says_nothing():
     assert (LatencySummary().quantile(0.5), LatencySummary().mean) == (None, None)
     nothing = PerformanceSummary()
     assert {nothing.accuracy, nothing.auc, nothing.log_loss, nothing.brier, nothing.mae, nothing.rmse, nothing.bias,
-            nothing.base_rate, nothing.auc_error, nothing.share_of("a")} == {None}  # fmt: skip
+            nothing.base_rate, nothing.auc_error} == {None}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x02\x91\xa7traffic", b"\xff" * 20])
@@ -264,3 +264,12 @@ def test_zeros_and_ones_are_classes_where_the_model_is_one_and_numbers_where_it_
     assert as_class.mae is None
     assert as_number.mae == guessed.mae == pytest.approx(1 / 3)
     assert as_number.accuracy is None
+
+
+def test_performance_from_before_rows_were_sampled_is_still_read():
+    summary = PerformanceSummary()
+    for probability in (0.2, 0.9):
+        summary.add_row(True, probability > 0.5, probability)
+    old = PerformanceSummary.from_fields(summary.fields()[:8])
+    assert (old.rows, old.labelled, old.squares) == (2, 2, 2)
+    assert old.fields() == summary.fields()

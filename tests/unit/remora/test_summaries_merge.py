@@ -12,6 +12,7 @@ from remora.summaries import (
     LatencySummary,
     NumericSummary,
     PerformanceSummary,
+    ScoreSummary,
     TrafficSummary,
     decode,
     encode,
@@ -26,6 +27,20 @@ waits = st.lists(st.floats(0, 1e6), max_size=30)
 unit = st.floats(0, 1)
 classified = st.tuples(st.booleans(), st.booleans(), unit, st.sampled_from([1, 1, -1]))
 labelled = st.lists(classified, max_size=30)
+letters = st.sampled_from("abc")
+multiclass = st.lists(
+    st.tuples(letters, letters, st.tuples(unit, unit, unit), st.sampled_from([1, 1, -1])), max_size=20
+)
+ranked = st.lists(
+    st.tuples(
+        st.lists(letters, max_size=3),
+        st.lists(letters, min_size=1, max_size=4),
+        st.none(),
+        st.sampled_from([1, -1]),
+    ),
+    max_size=20,
+)
+scored = st.lists(st.tuples(letters, letters | st.none(), st.floats(-0.5, 1.5)), max_size=30)
 
 
 def numeric(values):
@@ -59,6 +74,19 @@ def performance(rows):
     return summary
 
 
+def of_classes(rows):
+    return performance(
+        (actual, guess, dict(zip("abc", values, strict=True)), weight)
+        for actual, guess, values, weight in rows
+    )
+
+
+def scores(rows):
+    summary = ScoreSummary()
+    summary.add(rows)
+    return summary
+
+
 RANKS = [0.0, 0.1, 0.25, 0.5, 0.9, 1.0]
 
 
@@ -73,14 +101,22 @@ def seen(summary):
         return [summary.count, *(summary.quantile(rank) for rank in RANKS)], [summary.total_ms]
     if isinstance(summary, TrafficSummary):
         return [+summary.by_status], []
+    if isinstance(summary, ScoreSummary):
+        return [summary.fields(), [summary.rows(name) for name in summary.classes]], []
+    of_class = [
+        bins for _, pair in sorted(summary.class_scores.items()) for bins in pair if any(bins.values())
+    ]
     counts = [
-        dict(counter) for counter in (summary.confusion, summary.positive_scores, summary.negative_scores)
+        dict(counter)
+        for counter in (*of_class, summary.confusion, summary.positive_scores, summary.negative_scores)
     ]
     exact = [{key: count for key, count in counter.items() if count} for counter in counts]
     return [summary.labelled, summary.scored, *exact], [
         summary.log_loss_sum,
         summary.brier_sum,
         *summary.errors,
+        *summary.relative,
+        *summary.lists,
     ]
 
 
@@ -102,8 +138,11 @@ CASES = pytest.mark.parametrize(
         (latency, waits),
         (traffic, statuses),
         (performance, labelled),
+        (of_classes, multiclass),
+        (performance, ranked),
+        (scores, scored),
     ],
-    ids=["numeric", "categorical", "latency", "traffic", "performance"],
+    ids=["numeric", "categorical", "latency", "traffic", "performance", "multiclass", "ranking", "scores"],
 )
 
 

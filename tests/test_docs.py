@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from starlette.routing import Match
 
 import collector.metrics
+from alerts.receivers import RECEIVERS
 from alerts.templates import FILTERS
 from collector.ring import COUNTERS
 from dashboards.prometheus import exposition
@@ -27,6 +28,7 @@ from remora import cli
 from remora.catalogue import METRICS
 from remora.config import Config, parse
 from remora.config.base import parse_duration
+from remora.config.receivers import ReceiverBase, Webhook
 from tests.documents import (
     ARCHITECTURE,
     CONFIGURATION,
@@ -48,7 +50,10 @@ from tests.documents import (
 
 
 def sections(model=Config, path=""):
-    """Every section of the file: its path as a heading has it, and its class."""
+    """Every section of the file: its path as a heading has it, and its class. Kinds follow what they share."""
+    if issubclass(model, ReceiverBase):
+        yield path, ReceiverBase
+        path += f" ({typing.get_args(model.model_fields['kind'].annotation)[0]})"
     yield path, model
     for name, field in model.model_fields.items():
         key = field.alias or name
@@ -93,8 +98,16 @@ def said_default(cell):
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_key_of_the_configuration_is_described_with_its_default(heading):
     found = {key: said_default(cells[1]) for key, cells in described(CONFIGURATION, heading).items()}
-    fields = SECTIONS[heading].model_fields
+    fields = own_fields(SECTIONS[heading])
     assert found == {field.alias or name: default_of(field) for name, field in fields.items()}
+
+
+def own_fields(model):
+    """Without what the kinds of receivers share, which is described once."""
+    if model is ReceiverBase:
+        return {"kind": Webhook.model_fields["kind"], **model.model_fields}
+    shared = {"kind", *ReceiverBase.model_fields} if issubclass(model, ReceiverBase) else ()
+    return {name: field for name, field in model.model_fields.items() if name not in shared}
 
 
 def test_no_section_is_described_that_does_not_exist():
@@ -105,9 +118,14 @@ def test_no_section_is_described_that_does_not_exist():
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_word_that_a_key_allows_is_said(heading):
     rows = described(CONFIGURATION, heading)
-    for name, field in SECTIONS[heading].model_fields.items():
+    for name, field in own_fields(SECTIONS[heading]).items():
         for word in words_of(field.annotation):
             assert f"`{word}`" in rows[field.alias or name][0]
+
+
+def test_every_kind_of_receiver_is_named():
+    cell = described(CONFIGURATION, "`receivers.NAME`")["kind"][0]
+    assert re.findall(r"`(\w+)`", cell) == list(RECEIVERS)
 
 
 def words_of(annotation):
@@ -161,7 +179,13 @@ def test_every_variable_is_described():
             if option.envvar:
                 known.setdefault((option.envvar, option.opts[0]), set()).add(path)
     rows = table(section(CONFIGURATION, "Options and environment variables"))[1:]
-    assert {(plain(row[0]), plain(row[1])): set(re.findall(r"`(.+?)`", row[2])) for row in rows} == known
+    said = {(plain(row[0]), plain(row[1])): re.findall(r"`(.+?)`", row[2]) for row in rows}
+    assert {key: {path for name in names for path in paths_of(name)} for key, names in said.items()} == known
+
+
+def paths_of(name):
+    """A group of commands stands for all that are in it."""
+    return [path for path, _ in leaves() if path == name or path.startswith(f"{name} ")] or [name]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -236,10 +260,12 @@ def test_the_table_of_imports_is_what_is_checked():
 
 
 def test_the_client_imports_nothing_but_httpx_and_the_standard_library():
-    tree = ast.parse(text_of("remora/client.py"))
-    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    found |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in found} <= {"httpx"} | sys.stdlib_module_names
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "remora/client").glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    found |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    strange = {name for name in found if name.split(".")[0] not in {"httpx"} | sys.stdlib_module_names}
+    assert all(name.startswith("remora.client.") for name in strange)
 
 
 @pytest.fixture

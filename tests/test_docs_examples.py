@@ -100,5 +100,5 @@ def test_the_action_s_body_has_the_keys_that_are_shown():
         for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
         for found in node.body if isinstance(found, ast.Return) and isinstance(found.value, ast.Dict)
     }  # fmt: skip
-    assert set(shown["data"]) == made["_body"]
+    assert set(shown["data"]) == made["_data"]
     assert set(shown["data"]["evidence"]["alerts"][0]) == made["_evidence"]

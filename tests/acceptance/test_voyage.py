@@ -110,6 +110,7 @@ def voyage(tmp_path_factory):
     finally:
         if sailing.process.poll() is None:
             sailing.process.kill()
+            sailing.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +265,7 @@ def test_the_pages_show_the_voyage(voyage, rows):
         body = page.inner_text("body")
         assert action.model_version in body
         assert "QualityLow" in body
-        page.get_by_role("link", name="Incidents").click()
+        page.get_by_role("link", name="Incidents", exact=True).click()
         page.get_by_role("link", name="predictions for flights fail").click()
         assert "notify pager" in page.inner_text("body")
         browser.close()

@@ -221,6 +221,9 @@ class ClientSide(asyncio.Protocol):
         flight = self.flight
         assert flight is not None  # noqa: S101  (the peer looked)
         flight.over = True
+        if self._left_early(flight):
+            self.hub.counts[names.CLIENT_GONE] += 1
+            outcome = CLIENT_GONE
         self.hub.land(flight, outcome)
         if last:
             self.pass_on(last)
@@ -228,6 +231,10 @@ class ClientSide(asyncio.Protocol):
             self.hub.counts[names.FORWARDED] += 1
         if flight.body is None:
             self._next()
+
+    def _left_early(self, flight: Flight) -> bool:
+        """Nothing more can come of a request that is not whole: the model has answered a part of it."""
+        return flight.body is not None and self.eof and not self._pending
 
     def _next(self) -> None:
         self.flight = None

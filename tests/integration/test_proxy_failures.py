@@ -198,6 +198,27 @@ def test_a_client_that_hangs_up_is_noticed_by_the_model_and_recorded(ring: Ring)
     run(main())
 
 
+def test_a_client_that_leaves_amid_its_request_is_gone_whatever_the_model_makes_of_the_part(ring: Ring) -> None:
+    bad = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == post(body=b"{" + b" " * 99)[:-50]  # a model server sees the end and answers
+        writer.write(bad)
+
+    async def main() -> None:
+        async with world(ring, handler) as w:
+            reader, writer = await w.connect()
+            writer.write(post(body=b"{" + b" " * 99)[:-50])
+            writer.write_eof()
+            assert without_id(await reader.read()) == bad
+            (record,) = w.records()
+            assert (record.outcome, record.status, record.request_cut) == ("client_gone", 400, True)
+            assert ring.counters()["client_gone"] == 1
+            writer.close()
+
+    run(main())
+
+
 def test_half_closing_after_the_request_still_gets_the_answer(ring: Ring) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.read() == post()  # to the end: the half-close has arrived

@@ -20,11 +20,11 @@
     return walk(figure, "");
   };
   // What each line is, below the picture, in as many lines as it needs. Colours are the sheet's own variables.
-  const key = (place) => {
+  const key = (figure) => {
     const list = document.createElement("ul");
     list.className = "key";
     const named = new Set();
-    for (const trace of JSON.parse(document.getElementById(place.dataset.chart).textContent).data) {
+    for (const trace of figure.data) {
       if (trace.showlegend === false || named.has(trace.name)) continue;
       named.add(trace.name);
       const item = document.createElement("li");
@@ -37,21 +37,26 @@
     }
     return list;
   };
-  const draw = (place) => {
-    const source = document.getElementById(place.dataset.chart);
-    if (!source || typeof Plotly === "undefined") return;
-    const figure = paintFigure(JSON.parse(source.textContent), style());
+  const figureOf = (place) => JSON.parse(document.getElementById(place.dataset.chart).textContent);
+  // The room is taken before anything is drawn: a page must not move under somebody who is about to press something.
+  const reserve = (place) => {
+    const figure = figureOf(place);
     place.classList.add("live");
+    if (figure.layout.legend.visible) place.after(key(figure));
+  };
+  const draw = (place) => {
+    const figure = paintFigure(figureOf(place), style());
     if (place.clientWidth < 480) {
       figure.layout.margin = { ...figure.layout.margin, l: 44, r: 6, t: 12 };
       figure.layout.annotations = []; // no room for names beside each other: the lines stay
       if (figure.layout.xaxis.type === "date") figure.layout.xaxis.nticks = 4;
     }
     Plotly.react(place, figure.data, figure.layout, settings);
-    if (figure.layout.legend.visible && !place.nextElementSibling?.classList.contains("key")) place.after(key(place));
     place.dataset.drawn = "yes";
   };
+  if (typeof Plotly === "undefined") return;
   const places = [...document.querySelectorAll("[data-chart]")];
+  places.forEach(reserve);
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;

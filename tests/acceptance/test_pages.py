@@ -170,6 +170,16 @@ def test_every_page_shows_itself_to_everybody_at_both_widths_in_both_schemes(ope
                 assert unreachable(page) == [], f"{width} {scheme}"
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_page_does_not_move_while_its_pictures_are_drawn(open_page, width):
+    page = open_page("/models/flights", width=width)
+    before = page.evaluate("document.documentElement.scrollHeight")
+    for plot in page.locator("[data-chart]:visible").all():
+        plot.scroll_into_view_if_needed()
+        plot.locator("svg.main-svg").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollHeight") == before
+
+
 def kept(page, path, kind):
     """A screenshot among the test's artefacts."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)

@@ -198,11 +198,15 @@ def test_a_client_that_hangs_up_is_noticed_by_the_model_and_recorded(ring: Ring)
     run(main())
 
 
-def test_a_client_that_leaves_amid_its_request_is_gone_whatever_the_model_makes_of_the_part(ring: Ring) -> None:
+def test_a_client_that_leaves_amid_its_request_is_gone_whatever_the_model_makes_of_the_part(
+    ring: Ring,
+) -> None:
     bad = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.read() == post(body=b"{" + b" " * 99)[:-50]  # a model server sees the end and answers
+        assert (
+            await reader.read() == post(body=b"{" + b" " * 99)[:-50]
+        )  # a model server sees the end and answers
         writer.write(bad)
 
     async def main() -> None:

@@ -10,6 +10,9 @@ from detectors.base import ColumnReference
 from detectors.binning import Bins
 from detectors.budget import Budget
 from detectors.limits import ColumnLimits, Policy, limits_of
+from detectors.methods import estimated
+from detectors.methods.estimated import Meaning
+from detectors.methods.measures import Task
 from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSummary, decode
 from remora.summaries.profile import PERFORMANCE
 
@@ -25,10 +28,11 @@ __all__ = ["Baseline", "Baselines", "policy_of"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """An active reference: its columns, how good the model was on its labelled rows, and each column's limits."""
+    """An active reference: its columns and their limits, how good the model was, and what its scores mean."""
 
     columns: Mapping[str, ColumnReference] = field(default_factory=dict)
     performance: PerformanceSummary | None = None
+    meaning: Meaning = field(default_factory=Meaning)
     limits: Mapping[str, ColumnLimits] = field(default_factory=dict)
 
 
@@ -75,4 +79,5 @@ def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Ba
         elif isinstance(summary, NumericSummary | CategoricalSummary):
             columns[name] = ColumnReference(name, row.kind, summary, Bins.from_json(row.bins))
             limits[name] = limits_of(row.calibration, whole, len(rows), policy)
-    return Baseline(columns, performance, limits)
+    task = Task(model.kind, model.positive, model.top)
+    return Baseline(columns, performance, estimated.meaning_of(performance, task), limits)

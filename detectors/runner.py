@@ -24,7 +24,8 @@ from detectors.baselines import Baseline, Baselines
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
-from detectors.methods import FEATURE_METHODS, KINDS, performance, traffic
+from detectors.methods import FEATURE_METHODS, KINDS, estimated, performance, traffic
+from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
 from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
 from detectors.windows import Window
@@ -41,7 +42,8 @@ from remora.summaries import (
     PerformanceSummary,
     TrafficSummary,
 )
-from remora.summaries.profile import LATENCY, LOST, PERFORMANCE, TRAFFIC
+from remora.summaries.profile import LATENCY, LOST, PERFORMANCE, SCORES, TRAFFIC
+from remora.summaries.scores import ScoreSummary
 from remora.telemetry import REGISTRY, get_logger
 
 __all__ = ["Judged", "judge", "store"]
@@ -158,7 +160,7 @@ def _traffic(job: _Job) -> Iterator[Found]:
 def _performance(job: _Job) -> Iterator[Found]:
     loaded, model, find = job.loaded, job.model, job.find
     maturity = Maturity(model.min_labelled, model.min_coverage)
-    task = Task(model.kind, model.positive, model.top)
+    task = _task(model)
     serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():
 
@@ -184,6 +186,24 @@ def _drift(job: _Job) -> Iterator[Found]:
         if not names:
             for metric in job.model.drift.methods:
                 yield version, segment, metric, "", unknown(NOT_ENOUGH_DATA, _NO_REFERENCE)
+        for metric, result in _estimates(part, baseline, _task(job.model)).items():
+            yield version, segment, metric, "", result
+
+
+def _task(model: Model) -> Task:
+    return Task(model.kind, model.positive, model.top)
+
+
+def _estimates(part: Slice, baseline: Baseline | None, task: Task) -> dict[str, Result]:
+    """What the scores say of the performance, where there are any: long before the labels do."""
+
+    def compute() -> dict[str, Result]:
+        scores = part.get(SCORES, ScoreSummary)
+        if scores is None or baseline is None:
+            return {}
+        return estimated.judge(scores, task, baseline.meaning, baseline.performance)
+
+    return _attempt(compute, tuple(PREFIX + metric for metric in ESTIMATES_OF_KIND[task.kind]))
 
 
 def _watched(key: tuple[str, str, str, str], result: Result, baseline: Baseline | None, job: _Job) -> Result:

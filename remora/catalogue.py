@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["JOBS", "METRICS", "Metric", "show"]
 
@@ -63,6 +63,18 @@ METRICS: dict[str, Metric] = {
         Metric("mrr", "performance", "Mean reciprocal rank", "number", "up"),
         Metric("hit_rate", "performance", "Hit rate", "ratio", "up"),
     )
+}
+
+# What the scores say of these before the labels come.
+_ESTIMATED = (
+    "accuracy", "precision", "recall", "f1", "f1_macro", "auc", "auc_macro", "log_loss", "brier", "base_rate",
+)  # fmt: skip
+
+METRICS |= {
+    f"estimated_{name}": replace(
+        METRICS[name], name=f"estimated_{name}", job="drift", title=f"{METRICS[name].title}, estimated"
+    )
+    for name in _ESTIMATED
 }
 
 

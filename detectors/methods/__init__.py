@@ -3,6 +3,7 @@
 from detectors.base import FeatureMethod
 from detectors.methods import (
     chi_square,
+    estimated,
     hellinger,
     jensen_shannon,
     ks,
@@ -16,7 +17,7 @@ from detectors.methods import (
     wasserstein,
 )
 
-__all__ = ["FEATURE_METHODS", "KINDS", "performance", "traffic"]
+__all__ = ["FEATURE_METHODS", "KINDS", "estimated", "performance", "traffic"]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {
     "psi": psi.judge,

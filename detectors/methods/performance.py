@@ -23,7 +23,7 @@ from detectors.methods.regression import REGRESSION
 from remora.catalogue import METRICS, show
 from remora.summaries import PerformanceSummary
 
-__all__ = ["METRICS_OF_KIND", "Maturity", "judge"]
+__all__ = ["METRICS_OF_KIND", "Maturity", "judge", "value_of"]
 
 _MEASURES: dict[str, dict[str, Measure]] = {
     "binary": BINARY,
@@ -45,6 +45,11 @@ class Maturity:
     min_coverage: float
 
 
+def value_of(metric: str, summary: PerformanceSummary | None, task: Task) -> float | None:
+    """A metric's value, or None where nothing can be said."""
+    return None if summary is None else _MEASURES[task.kind][metric](summary, task).value
+
+
 def judge(
     summary: PerformanceSummary | None, answered: int, task: Task, maturity: Maturity,
     reference: PerformanceSummary | None = None,
@@ -59,7 +64,7 @@ def judge(
     results = {"label_coverage": _coverage(found, answered, coverage)}
     wait = _not_yet(found, answered, coverage, maturity)
     for metric, measure in _MEASURES[task.kind].items():
-        usual = measure(reference, task).value if reference is not None else None
+        usual = value_of(metric, reference, task)
         size = reference.rows if reference is not None else None
         if wait is not None:
             results[metric] = unknown(

@@ -143,6 +143,24 @@ def test_days_are_judged_and_the_shifted_one_alarms(database, config, random, tm
     } == {True}
 
 
+def test_performance_is_estimated_before_the_labels_come(database, config, random, tmp_path):
+    make_reference(database, config, tmp_path, random)
+    rows = rows_of(random, START, count=2000)
+    write(database, config, "b", rows)
+    write(database, config, "next", rows_of(random, START + DAY))
+    tick(database, config, START + DAY + timedelta(minutes=6))
+    assert found(database, metric="auc") == []
+    whole, of_version = found(database, metric="estimated_auc")
+    assert (whole.verdict, whole.size, whole.reference_size) == ("ok", 1999, 6000)
+    assert of_version.value == whole.value
+    write(database, config, "labels", labels=labels_of(random, rows))
+    tick(database, config, START + 2 * DAY + timedelta(minutes=6))
+    real = found(database, metric="auc", version="", segment="")[0]
+    assert whole.low < whole.value < whole.high
+    assert abs(whole.value - real.value) < 3 * (whole.high - whole.low) / 4  # three standard errors
+    assert whole.reference_value == real.reference_value
+
+
 def test_performance_is_that_of_the_rows(database, config, random):
     rows = rows_of(random, START)
     labels = labels_of(random, rows)

@@ -12,9 +12,9 @@ import msgspec
 
 from collector.bodies import Limits
 from collector.errors import BodyError
-from collector.plain_lines import parse_plain_lines
+from collector.plain_lines import parse_plain_lines, prediction_of
 from collector.spool import encode_record
-from remora.records import Item, Label, Prediction, check_label, check_prediction, new_id
+from remora.records import Item, Label, Prediction, check_label, check_prediction
 
 __all__ = ["LabelIn", "Parsed", "PredictionIn", "parse_items", "parse_labels", "parse_predictions"]
 
@@ -57,21 +57,6 @@ class Parsed:
         self.rejected.append({"index": index, "error": error})
 
 
-def _prediction(item: PredictionIn, now: datetime) -> Prediction:
-    return Prediction(
-        model=item.model,
-        id=new_id() if item.id is None else str(item.id),
-        timestamp=now if item.timestamp is None else item.timestamp,
-        version=str(item.version),
-        features=item.features,
-        prediction=item.prediction,
-        scores=item.scores,
-        latency_ms=item.latency_ms,
-        status=item.status,
-        tags=item.tags or {},
-    )
-
-
 def _label(item: LabelIn, now: datetime) -> Label:
     timestamp = now if item.timestamp is None else item.timestamp
     return Label(model=item.model, id=str(item.id), label=item.label, timestamp=timestamp)
@@ -89,7 +74,7 @@ def parse_predictions(body: bytes, *, lines: bool, now: datetime, limits: Limits
         return Parsed(quick)
 
     def settle(item: bytes | msgspec.Raw) -> list[Prediction] | str:
-        record = _prediction(_lenient(item, _decode_prediction, PredictionIn), now)
+        record = prediction_of(_lenient(item, _decode_prediction, PredictionIn), now)
         return check_prediction(record) or [record]
 
     return parse_items(body, settle, lines=lines, limits=limits)

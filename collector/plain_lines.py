@@ -7,7 +7,7 @@ as a whole (a line's length bounds the length of its texts) or once for each new
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +25,7 @@ from remora.records import (
     new_id,
 )
 
-__all__ = ["parse_plain_lines"]
+__all__ = ["parse_plain_lines", "prediction_of"]
 
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 _Integer = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER - 1)]
@@ -68,7 +68,7 @@ def parse_plain_lines(body: bytes, now: datetime, limits: Limits) -> list[Predic
         return None
     if len(items) != len(lines):
         return None
-    records = [_record(item, now) for item in items]
+    records = [prediction_of(item, now) for item in items]
     unusual = [record for record in records if not _plain(record)]
     for record in unusual:
         if check_prediction(record) is not None:
@@ -78,7 +78,8 @@ def parse_plain_lines(body: bytes, now: datetime, limits: Limits) -> list[Predic
     return records
 
 
-def _record(item: _Plain, now: datetime) -> Prediction:
+def prediction_of(item: Any, now: datetime) -> Prediction:
+    """The record of what a caller wrote (`PredictionIn`); what is missing gets an id of its own, and the time of now."""
     return Prediction(
         model=item.model,
         id=new_id() if item.id is None else str(item.id),

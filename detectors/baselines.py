@@ -10,8 +10,7 @@ from detectors.base import ColumnReference
 from detectors.binning import Bins
 from detectors.budget import Budget
 from detectors.limits import ColumnLimits, Policy, limits_of
-from detectors.methods import estimated
-from detectors.methods.estimated import Meaning
+from detectors.methods.estimated import Meaning, meaning_of
 from detectors.methods.measures import Task
 from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSummary, decode
 from remora.summaries.profile import PERFORMANCE
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from remora.config.models import Model
     from remora.database import Database
 
-__all__ = ["Baseline", "Baselines", "policy_of"]
+__all__ = ["Baseline", "Baselines", "policy_of", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,11 @@ def policy_of(model: Model) -> Policy:
     return Policy(Budget(*model.drift.budget), model.drift.minimum_effect, model.windows.size)
 
 
+def task_of(model: Model) -> Task:
+    """What the configuration says of the model itself."""
+    return Task(model.kind, model.positive, model.top)
+
+
 def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Baseline:
     columns, limits, performance = {}, {}, None
     policy = policy_of(model)
@@ -79,5 +83,4 @@ def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Ba
         elif isinstance(summary, NumericSummary | CategoricalSummary):
             columns[name] = ColumnReference(name, row.kind, summary, Bins.from_json(row.bins))
             limits[name] = limits_of(row.calibration, whole, len(rows), policy)
-    task = Task(model.kind, model.positive, model.top)
-    return Baseline(columns, performance, estimated.meaning_of(performance, task), limits)
+    return Baseline(columns, performance, meaning_of(performance, task_of(model)), limits)

@@ -20,7 +20,7 @@ from detectors.base import (
     Result,
     unknown,
 )
-from detectors.baselines import Baseline, Baselines
+from detectors.baselines import Baseline, Baselines, task_of
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
@@ -160,7 +160,7 @@ def _traffic(job: _Job) -> Iterator[Found]:
 def _performance(job: _Job) -> Iterator[Found]:
     loaded, model, find = job.loaded, job.model, job.find
     maturity = Maturity(model.min_labelled, model.min_coverage)
-    task = _task(model)
+    task = task_of(model)
     serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():
 
@@ -186,12 +186,8 @@ def _drift(job: _Job) -> Iterator[Found]:
         if not names:
             for metric in job.model.drift.methods:
                 yield version, segment, metric, "", unknown(NOT_ENOUGH_DATA, _NO_REFERENCE)
-        for metric, result in _estimates(part, baseline, _task(job.model)).items():
+        for metric, result in _estimates(part, baseline, task_of(job.model)).items():
             yield version, segment, metric, "", result
-
-
-def _task(model: Model) -> Task:
-    return Task(model.kind, model.positive, model.top)
 
 
 def _estimates(part: Slice, baseline: Baseline | None, task: Task) -> dict[str, Result]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from remora.cli.calling import (
+    HERE,
     AsJson,
     By,
     Server,
@@ -24,7 +25,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="What Remora starts: approve it, reject it, pause it.", no_args_is_help=True, rich_markup_mode=None
 )
-_HERE = "http://127.0.0.1:8080"
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The action, act_…")]
 _NoteText = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What you want to add.")]
 _Model = Annotated[str | None, typer.Option("--model", help="This model; without, every model.")]
@@ -39,7 +39,7 @@ def group() -> None:
 def list_actions(
     state: Annotated[str | None, typer.Option("--state", help="Only in this state, such as waiting.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only of this model.")] = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,14 +57,14 @@ def list_actions(
 
 
 @app.command("show")
-def show(identity: _Id, server: Server = _HERE, token: ServerToken = None) -> None:
+def show(identity: _Id, server: Server = HERE, token: ServerToken = None) -> None:
     """One action as JSON, with what is sent to start it."""
     print_json(Service(server, token).get(f"/v1/actions/{short(identity)}"))
 
 
 @app.command("approve")
 def approve(
-    identity: _Id, by: By = None, note: _NoteText = None, server: Server = _HERE, token: ServerToken = None
+    identity: _Id, by: By = None, note: _NoteText = None, server: Server = HERE, token: ServerToken = None
 ) -> None:
     """Let an action start that waits for it."""
     _decide(server, token, identity, "approve", {"by": name_of(by), "note": note})
@@ -72,7 +72,7 @@ def approve(
 
 @app.command("reject")
 def reject(
-    identity: _Id, by: By = None, note: _NoteText = None, server: Server = _HERE, token: ServerToken = None
+    identity: _Id, by: By = None, note: _NoteText = None, server: Server = HERE, token: ServerToken = None
 ) -> None:
     """Let it never start."""
     _decide(server, token, identity, "reject", {"by": name_of(by), "note": note})
@@ -80,7 +80,7 @@ def reject(
 
 @app.command("start-again")
 def start_again(
-    identity: _Id, by: By = None, note: _NoteText = None, server: Server = _HERE, token: ServerToken = None
+    identity: _Id, by: By = None, note: _NoteText = None, server: Server = HERE, token: ServerToken = None
 ) -> None:
     """Ask once more for an action of which nobody knows whether it was started."""
     _decide(server, token, identity, "start-again", {"by": name_of(by), "note": note})
@@ -95,7 +95,7 @@ def report(
     ] = None,
     url: Annotated[str | None, typer.Option("--url", help="Where people look at the run.")] = None,
     detail: Annotated[str | None, typer.Option("--detail", metavar="TEXT", help="A sentence.")] = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Say what became of it: the callback, from a job or by hand. Also takes the token that the action was sent."""
@@ -114,7 +114,7 @@ def pause(
     ] = None,
     comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why.")] = "",
     by: By = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Start nothing for a model, or for none at all: the kill switch."""
@@ -127,7 +127,7 @@ def pause(
 
 
 @app.command("pauses")
-def list_pauses(server: Server = _HERE, token: ServerToken = None, as_json: AsJson = False) -> None:
+def list_pauses(server: Server = HERE, token: ServerToken = None, as_json: AsJson = False) -> None:
     """Pauses with their state."""
     found = Service(server, token).get("/v1/pauses")["pauses"]
     if as_json:
@@ -142,7 +142,7 @@ def list_pauses(server: Server = _HERE, token: ServerToken = None, as_json: AsJs
 
 
 @app.command("resume")
-def resume(model: _Model = None, server: Server = _HERE, token: ServerToken = None) -> None:
+def resume(model: _Model = None, server: Server = HERE, token: ServerToken = None) -> None:
     """End every pause of a model; without --model those over all of them."""
     service = Service(server, token)
     held = [

@@ -15,6 +15,7 @@ from remora.errors import UnavailableError, UserError
 from remora.settings import parse_http_url
 
 __all__ = [
+    "HERE",
     "AsJson",
     "By",
     "Server",
@@ -45,6 +46,7 @@ By = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
+HERE = "http://127.0.0.1:8080"  # where `remora server` answers unless it is told otherwise
 _TIMEOUT = 30.0
 
 

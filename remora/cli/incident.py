@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from remora.cli.calling import (
+    HERE,
     AsJson,
     By,
     Server,
@@ -24,7 +25,6 @@ from remora.errors import UserError
 __all__ = ["app"]
 
 app = typer.Typer(help="Look at incidents, take them, end them.", no_args_is_help=True, rich_markup_mode=None)
-_HERE = "http://127.0.0.1:8080"
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The incident, inc_…")]
 _NoteText = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What you want to add.")]
 
@@ -41,7 +41,7 @@ def list_incidents(
         typer.Option("--state", metavar="STATES", help="open, acknowledged, resolved; with commas, or all."),
     ] = "open,acknowledged",
     model: Annotated[str | None, typer.Option("--model", help="Only of this model.")] = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +59,7 @@ def list_incidents(
 
 
 @app.command("show")
-def show(identity: _Id, server: Server = _HERE, token: ServerToken = None, as_json: AsJson = False) -> None:
+def show(identity: _Id, server: Server = HERE, token: ServerToken = None, as_json: AsJson = False) -> None:
     """One incident: its alerts, what the plan did, and everything that happened."""
     one = Service(server, token).get(f"/v1/incidents/{short(identity)}")
     if as_json:
@@ -83,7 +83,7 @@ def show(identity: _Id, server: Server = _HERE, token: ServerToken = None, as_js
 
 @app.command("acknowledge")
 def acknowledge(
-    identity: _Id, by: By = None, note: _NoteText = None, server: Server = _HERE, token: ServerToken = None
+    identity: _Id, by: By = None, note: _NoteText = None, server: Server = HERE, token: ServerToken = None
 ) -> None:
     """Take it: escalation stops until it resolves or the acknowledgement expires. What repairs goes on."""
     done = _post(server, token, identity, "acknowledge", {"by": name_of(by), "note": note})
@@ -92,7 +92,7 @@ def acknowledge(
 
 @app.command("resolve")
 def resolve(
-    identity: _Id, by: By = None, note: _NoteText = None, server: Server = _HERE, token: ServerToken = None
+    identity: _Id, by: By = None, note: _NoteText = None, server: Server = HERE, token: ServerToken = None
 ) -> None:
     """Say that it is over, whatever its alerts say."""
     done = _post(server, token, identity, "resolve", {"by": name_of(by), "note": note})
@@ -104,7 +104,7 @@ def note(
     identity: _Id,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The line to write; - reads standard input.")],
     by: By = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Write a line into its timeline; also when it is over."""
@@ -122,7 +122,7 @@ def tick(
     item: Annotated[int, typer.Argument(metavar="ITEM", help="The item of its checklist, from 0.")],
     undo: Annotated[bool, typer.Option("--undo", help="Take the tick back.")] = False,
     by: By = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Tick an item of a checklist."""
@@ -136,7 +136,7 @@ def silence(
     identity: _Id,
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long: 30m, 2h, 1d.")] = "2h",
     by: By = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Keep its alerts quiet for a while: a silence for each that fires."""
@@ -153,7 +153,7 @@ def summary(
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="Write it there instead of printing it.")
     ] = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """The post-incident summary in Markdown: times, evidence, actions, checklist, timeline."""

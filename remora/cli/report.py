@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from remora.cli.calling import AsJson, Server, ServerToken, Service, print_json, print_table, short
+from remora.cli.calling import HERE, AsJson, Server, ServerToken, Service, print_json, print_table, short
 from remora.errors import UnavailableError, UserError
 
 __all__ = ["app"]
@@ -16,7 +16,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Evidently reports: ask for one, fetch it.", no_args_is_help=True, rich_markup_mode=None
 )
-_HERE = "http://127.0.0.1:8080"
 _PAUSE = 1.0  # seconds between two looks
 
 
@@ -37,7 +36,7 @@ def request(
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=1, help="The longest to wait.")
     ] = 300,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Ask for the report of a window. With --out, wait until it is made."""
@@ -53,7 +52,7 @@ def request(
 @app.command("list")
 def list_reports(
     model: Annotated[str | None, typer.Option("--model", help="Only of this model.")] = None,
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +74,7 @@ def list_reports(
 def fetch(
     identity: Annotated[str, typer.Argument(metavar="ID", help="The report's id.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it.")],
-    server: Server = _HERE,
+    server: Server = HERE,
     token: ServerToken = None,
 ) -> None:
     """Write a report that is made into a file."""

@@ -53,7 +53,7 @@ ITEMS = st.fixed_dictionaries(
 
 def careful(body: bytes) -> parsing.Parsed:
     def settle(item):
-        record = parsing._prediction(
+        record = parsing.prediction_of(
             parsing._lenient(item, parsing._decode_prediction, parsing.PredictionIn), NOON
         )
         return parsing.check_prediction(record) or [record]

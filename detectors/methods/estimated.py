@@ -6,7 +6,8 @@ holds as long as a score means what it meant in the reference: what changes that
 Rows are never looked at: the work is the same for a hundred rows and for a hundred million.
 
 The 95 % interval has both sources of chance in it: how well the reference knows what a score means, and how the
-window's rows then turn out. Its spread comes from `DRAWS` repetitions of both, always the same for the same window.
+window's rows then turn out, independent of each other (flights of one stormy day are not). Its spread comes from
+`DRAWS` repetitions of both, always the same for the same window.
 """
 
 from __future__ import annotations

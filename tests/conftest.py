@@ -53,17 +53,39 @@ def postgres_url() -> Iterator[str]:
 
         with tempfile.TemporaryDirectory(prefix="remora-pg-") as folder:
             server = get_server(folder, cleanup_mode="delete")
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+            # No test pulls the plug of the machine; one that kills processes loses nothing without fsync.
+            _as_superuser(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+            yield url
             server.cleanup()
 
 
-def _new_postgres_database(server_url: str) -> str:
+def _new_postgres_database(server_url: str, template: str = "template1") -> str:
     name = f"t{uuid.uuid4().hex[:12]}"
+    _as_superuser(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def _as_superuser(server_url: str, *statements: str) -> None:
     engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()
-    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """The name of a database with Remora's tables: a copy takes a third of the time that the migrations take."""
+    url = _new_postgres_database(postgres_url)
+    _prepared(url).dispose()
+    return str(sa.make_url(url).database)
+
+
+def _prepared(url: str) -> Database:
+    opened = connect(url)
+    schema.prepare(opened)
+    return opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -74,20 +96,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return _new_postgres_database(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+@pytest.fixture(
+    params=[pytest.param("sqlite_database", id="sqlite"), pytest.param("postgres_database", id="postgresql")]
+)
+def database(request: pytest.FixtureRequest) -> Database:
     """A database with Remora's tables in it: once SQLite, once PostgreSQL."""
-    opened = connect(database_url)
-    schema.prepare(opened)
-    yield opened
-    opened.dispose()
+    opened: Database = request.getfixturevalue(request.param)
+    return opened
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
+def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     """PostgreSQL with Remora's tables, for what SQLite has not."""
-    opened = connect(_new_postgres_database(postgres_url))
-    schema.prepare(opened)
+    opened = connect(_new_postgres_database(postgres_url, postgres_template))
     yield opened
     opened.dispose()
 
@@ -100,7 +121,6 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
-    opened = connect(sqlite_url)
-    schema.prepare(opened)
+    opened = _prepared(sqlite_url)
     yield opened
     opened.dispose()

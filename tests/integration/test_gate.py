@@ -16,7 +16,7 @@ from remora.errors import UserError
 from remora.tables import labels, predictions, versions
 
 SQLITE = pytest.mark.parametrize(
-    "database_url", ["sqlite"], indirect=True
+    "database", ["sqlite_database"], indirect=True
 )  # arithmetic is the same over both
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ROWS = 800
@@ -118,16 +118,14 @@ def test_few_rows_are_not_enough_and_a_version_nobody_saw_is_a_mistake(database)
 
 
 @SQLITE
-def test_the_command_prints_a_table_writes_json_and_exits_as_it_says(
-    database, database_url, tmp_path, capsys
-):
+def test_the_command_prints_a_table_writes_json_and_exits_as_it_says(database, sqlite_url, tmp_path, capsys):
     record(database, "fraud", "1", misses(0.1, 1))
     record(database, "shadow", "2", misses(0.1, 2))
     record(database, "shadow", "3", misses(0.4, 3), prefix="z")
 
     def gate(*options):
         with pytest.raises(SystemExit) as ended:
-            main(["gate", "--model", "fraud", "--database", database_url, *options])
+            main(["gate", "--model", "fraud", "--database", sqlite_url, *options])
         return ended.value.code, *capsys.readouterr()
 
     file = tmp_path / "gate.json"

@@ -1,4 +1,4 @@
-"""HTTP: which alerts are to be quiet."""
+"""HTTP: which alerts are to be quiet, and which messages are to be sent again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
-from alerts import bodies, ledger, queries, silencing
-from alerts.bodies import NewSilence
+from alerts import bodies, ledger, outbox, queries, silencing
+from alerts.bodies import NewSilence, Redelivery
 from alerts.reading import Identity, parse_body, read_body
 from remora.config import Config
 from remora.database import Database
+from remora.errors import UserError
 from remora.security import Guard
 
 __all__ = ["router"]
@@ -44,6 +45,13 @@ def router(
         """End a silence now."""
         await write(request)
         return await run_in_threadpool(desk.end_silence, identity)
+
+    @routes.post("/deliveries/{identity}/redeliver", openapi_extra=bodies.schema(Redelivery))
+    async def redeliver(identity: Identity, request: Request) -> dict[str, Any]:
+        """Send a message that is finished or given up once more, under the id that it had."""
+        await write(request)
+        body = parse_body(Redelivery, await read_body(request))
+        return await run_in_threadpool(desk.redeliver, identity, body)
 
     return routes
 
@@ -82,3 +90,15 @@ class _Desk:
                 raise HTTPException(404, f"there is no silence {identity}")
             ledger.audit_entry(connection, wall, "api", "silence.end", identity)
         return silencing.shown(silence, now)
+
+    def redeliver(self, identity: str, body: Redelivery) -> dict[str, Any]:
+        wall = self._clock()
+        with self._database.write() as connection:
+            try:
+                before = outbox.redeliver(connection, identity, wall)
+            except UserError as error:
+                raise HTTPException(409, str(error)) from None
+            if before is None:
+                raise HTTPException(404, f"there is no delivery {identity}")
+            ledger.audit_entry(connection, wall, body.by, "delivery.redeliver", identity)
+        return {"id": identity, "state": "pending", "before": before}

@@ -12,7 +12,8 @@ from pydantic.types import AwareDatetime
 from remora.config.base import Duration
 
 __all__ = [
-    "SHORT", "Acknowledgement", "ActionStatus", "Matcher", "NewPause", "NewSilence", "Note", "Quiet", "Tick", "schema",
+    "SHORT", "Acknowledgement", "ActionStatus", "Matcher", "NewPause", "NewSilence", "Note", "Quiet", "Redelivery", "Tick",
+    "schema",
 ]  # fmt: skip
 
 SHORT = timedelta(hours=2)
@@ -67,6 +68,12 @@ class Quiet(_Strict):
 
     by: Text = Field(min_length=1, max_length=200)
     duration: Duration = Field(default=SHORT, gt=timedelta(0))
+
+
+class Redelivery(_Strict):
+    """Who has a message sent again."""
+
+    by: Text = Field(default="api", min_length=1, max_length=200)
 
 
 class NewPause(_Strict):

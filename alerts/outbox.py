@@ -16,6 +16,7 @@ from alerts.receivers import RECEIVERS
 from alerts.receivers.base import Event, clip
 from remora.config import Config
 from remora.database import insert_new
+from remora.errors import UserError
 from remora.tables import deliveries, delivery_attempts
 
 __all__ = [
@@ -136,12 +137,16 @@ def call_fallbacks(connection: sa.Connection, wall: datetime, *, unanswered: Seq
 def redeliver(connection: sa.Connection, identity: str, wall: datetime) -> str | None:
     """Send a finished delivery again, under the same id; its state before, None where there is none.
 
-    One that is pending stays as it is: it will be sent anyhow. What starts something is started again by its action.
+    One that is pending stays as it is: it will be sent anyhow. Raises `UserError` for what starts something: that is
+    started again by its action, whose guards it has to pass.
     """
     row = connection.execute(
         sa.select(deliveries.c.state, deliveries.c.kind).where(deliveries.c.id == identity).with_for_update()
     ).first()
-    if row is not None and row.state != "pending" and row.kind != _ACTION:
+    if row is not None and row.kind == _ACTION:
+        msg = f"{identity} starts an action: start that again (remora action start-again), so that its guards are asked"
+        raise UserError(msg)
+    if row is not None and row.state != "pending":
         connection.execute(
             sa.update(deliveries)
             .where(deliveries.c.id == identity)

@@ -28,7 +28,7 @@ from remora import tables
 from remora.database import Database
 from remora.errors import UnavailableError, UserError
 
-__all__ = ["SCOPES", "Guard", "create_token", "revoke_token"]
+__all__ = ["SCOPES", "Guard", "KnownToken", "create_token", "id_of", "list_tokens", "revoke_token"]
 
 SCOPES = ("ingest", "read", "write", "admin")
 
@@ -99,7 +99,7 @@ class Guard:
         digest = _digest(shown)
         if self._own is not None and hmac.compare_digest(digest, self._own):
             return frozenset(SCOPES)
-        known = (self._known or {}).get(_id_of(shown))
+        known = (self._known or {}).get(id_of(shown))
         if known is None or not hmac.compare_digest(digest, known.digest) or known.revoked:
             return None
         return known.scopes if known.expires_at is None or self._clock() < known.expires_at else None
@@ -153,6 +153,33 @@ def create_token(
     return token
 
 
+@dataclass(frozen=True)
+class KnownToken:
+    """What the database keeps of a token, without its digest."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def state(self, now: datetime) -> str:
+        """valid, expired or revoked."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
+
+
+def list_tokens(database: Database) -> list[KnownToken]:
+    """Every token that was ever made, the newest first."""
+    t = tables.tokens
+    columns = (t.c.id, t.c.name, t.c.scopes, t.c.created_at, t.c.expires_at, t.c.revoked_at)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(*columns).order_by(t.c.created_at.desc(), t.c.id)).all()
+    return [KnownToken(row.id, row.name, tuple(row.scopes), *row[3:]) for row in rows]
+
+
 def revoke_token(database: Database, token_id: str, *, now: datetime, actor: str) -> bool:
     """End a token, everywhere within half a minute; False when there is no such token that is still valid."""
     t = tables.tokens
@@ -194,7 +221,7 @@ def _shown(request: Request) -> str | None:
         return None
 
 
-def _id_of(token: str) -> str:
+def id_of(token: str) -> str:
     """The id in a token whose checksum is right, else an empty text: a mistyped one costs no comparison."""
     body, check = token[:-_CHECK_LENGTH], token[-_CHECK_LENGTH:]
     parts = body.split("_")

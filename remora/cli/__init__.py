@@ -13,6 +13,7 @@ import typer
 from remora.cli import (
     action,
     check,
+    delivery,
     demo,
     gate,
     imports,
@@ -22,6 +23,7 @@ from remora.cli import (
     report,
     server,
     sidecar,
+    silence,
     token,
     version,
 )
@@ -49,6 +51,8 @@ app.add_typer(reference.app, name="reference")
 app.add_typer(report.app, name="report")
 app.add_typer(incident.app, name="incident")
 app.add_typer(action.app, name="action")
+app.add_typer(silence.app, name="silence")
+app.add_typer(delivery.app, name="delivery")
 app.add_typer(token.app, name="token")
 app.command("version")(version.version)
 

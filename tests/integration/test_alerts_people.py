@@ -118,6 +118,65 @@ def test_an_incident_from_the_terminal(world, remora):
     assert requests_to_start(world) == []
 
 
+def test_a_silence_from_the_terminal(world, remora):
+    assert remora("silence", "list") == "nothing is silenced\n"
+    made = remora(
+        "silence", "add", "model=flights", "severity!=ticket", "feature!~a=b|c", "--for", "3h", "--by", "ann"
+    )
+    identity, until = re.fullmatch(r"(sil_\w+) until (\d{4}-\d\d-\d\d \d\d:\d\d)\n", made).groups()
+    stored = world.rows(t.silences, "id")[-1]
+    assert [(one["name"], one["value"], one["isRegex"], one["isEqual"]) for one in stored.matchers] == [
+        ("model", "flights", False, True), ("severity", "ticket", False, False), ("feature", "a=b|c", True, False),
+    ]  # fmt: skip
+    assert stored.ends_at - stored.starts_at == timedelta(hours=3)
+    listed = remora("silence", "list")
+    assert f"{identity}  active  model=flights severity!=ticket feature!~a=b|c  " in listed
+    assert f"  {until}  ann" in listed
+    assert remora("silence", "expire", identity) == f"{identity} is over\n"
+    assert remora("silence", "list") == "nothing is silenced\n"
+    assert "  expired  " in remora("silence", "list", "--all")
+    assert [one["id"] for one in json.loads(remora("silence", "list", "--all", "--json"))] == [identity]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["add", "flights"], "LABEL=VALUE"),
+        (["add", "model=~("], "the pattern cannot be read"),
+        (["add", "model=x", "--for", "soon"], "is not a duration"),
+        (["expire", "sil_none"], "there is no silence sil_none"),
+    ],
+)
+def test_a_silence_that_makes_no_sense_is_one_line(world, remora, arguments, says):
+    assert says in remora("silence", *arguments, code=2)
+    assert world.rows(t.silences, "id") == []
+
+
+def test_a_message_that_was_given_up_is_sent_again_from_the_terminal(world, remora):
+    message = next(row for row in world.rows(t.deliveries, "id") if row.receiver == "chat")
+    with world.database.write() as connection:
+        connection.execute(
+            t.deliveries.update().values(state="dead", last_error="status 500", last_status=500)
+        )
+    assert re.search(
+        rf"^{message.id}  chat +\S+ +dead .* 500 +status 500$", remora("delivery", "list"), re.MULTILINE
+    )
+    assert remora("delivery", "retry", message.id, "--by", "ann") == f"{message.id} will be sent again\n"
+    again = next(row for row in world.rows(t.deliveries, "id") if row.id == message.id)
+    assert (again.state, again.manual, again.body) == ("pending", True, message.body)
+    assert remora("delivery", "retry", message.id) == f"{message.id} waits already\n"
+    assert ("delivery.redeliver", "ann") in [(row.what, row.actor) for row in world.rows(t.audit, "id")]
+    assert "there is no delivery msg_none" in remora("delivery", "retry", "msg_none", code=2)
+    assert "refuses" in remora("delivery", "retry", message.id, code=2, token=None)
+
+
+def test_what_starts_an_action_is_not_sent_again_past_its_guards(world, remora):
+    remora("action", "approve", action(world).id, "--by", "ann")
+    [request] = requests_to_start(world)
+    assert "remora action start-again" in remora("delivery", "retry", request.id, code=2)
+    assert requests_to_start(world) == [request]
+
+
 def test_the_summary_tells_the_whole_story_and_no_text_is_markup(world, remora, tmp_path):
     one = incident(world)
     remora("action", "approve", action(world).id, "--by", "ann")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -26,6 +27,10 @@ def remora(*arguments, **environment):
         ["version"],
         ["reference", "build"],
         ["token", "create"],
+        ["token", "list"],
+        ["token", "revoke"],
+        ["silence", "add"],
+        ["delivery", "retry"],
     ],
 )
 def test_every_command_has_help(command):
@@ -54,6 +59,8 @@ def test_every_command_has_help(command):
           "--database", "sqlite:///x.db"], "--model '' is not a name"),
         (["server", "--database", "sqlite:///x.db", "--listen", "nowhere"], "HOST:PORT"),
         (["token", "create", "--name", "x", "--scope", "god", "--database", "sqlite:///x.db"], "ingest, read, write"),
+        (["token", "create", "--name", "x", "--expires-in", "soon", "--database", "sqlite:///x.db"], "is not a duration"),
+        (["silence", "list", "--server", "http://127.0.0.1:1"], "no server answers"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(arguments, says):
@@ -81,3 +88,30 @@ def test_check_shows_every_mistake_with_its_line(tmp_path):
     path.write_text("version: 1\nmodels:\n  fraud: {kind: binary}\n")
     done = remora("check", str(path))
     assert (done.returncode, done.stdout) == (0, f"{path}: good: 1 model, 0 rules, 0 receivers, 0 plans\n")
+
+
+def test_a_token_from_beginning_to_end(tmp_path):
+    database = f"sqlite:///{tmp_path / 'remora.db'}"
+
+    def token(*arguments, code=0):
+        done = remora("token", *arguments, "--database", database)
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
+
+    assert token("list").startswith("no token was made yet")
+    secret = token(
+        "create", "--name", "ci", "--scope", "ingest", "--scope", "read", "--expires-in", "90d"
+    ).strip()
+    key = secret.split("_")[1]
+    heading, line = token("list").splitlines()
+    assert heading.split() == ["ID", "NAME", "SCOPES", "STATE", "CREATED", "EXPIRES"]
+    assert line.split()[:4] == [key, "ci", "ingest,read", "valid"]
+    assert secret not in token("list", "--json")
+    assert (
+        token("revoke", secret) == f"{key} is revoked\n"
+    )  # also by the whole token, which is not said again
+    assert token("list").splitlines()[1].split()[3] == "revoked"
+    [known] = json.loads(token("list", "--json"))
+    assert known["state"] == "revoked"
+    assert known["revoked_at"] is not None
+    assert f"no valid token '{key}'" in token("revoke", key, code=2)

@@ -21,6 +21,7 @@ from remora.cli import (
     migrate,
     reference,
     report,
+    schema,
     server,
     sidecar,
     silence,
@@ -45,6 +46,7 @@ app.command("server")(server.server)
 app.command("demo")(demo.demo)
 app.command("import")(imports.import_files)
 app.command("check")(check.check)
+app.command("schema")(schema.schema)
 app.command("gate")(gate.gate)
 app.command("migrate")(migrate.migrate)
 app.add_typer(reference.app, name="reference")

@@ -6,7 +6,15 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 __all__ = ["Duration", "Interval", "Name", "Section", "format_duration", "parse_duration"]
 
@@ -58,7 +66,14 @@ def _some_time(value: timedelta) -> timedelta:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {"type": ["string", "integer"], "pattern": f"^(0|(?=.){_DURATION.pattern})$", "maximum": 0}
+    ),
+]
 Interval = Annotated[Duration, AfterValidator(_some_time)]
 """How often something is done: never all the time."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]

@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from alerts import queries
+from alerts.finding import Finding
 from alerts.queries import AlertRow
 from alerts.receivers.base import Alert
-from alerts.rules import Finding
 from remora.catalogue import METRICS, show
 from remora.config import Config
 from remora.config.alerting import Group, Rule
@@ -23,9 +23,7 @@ NO_DATA = "NoData"
 
 def find_rule(config: Config, name: str) -> tuple[Group, Rule] | None:
     """A rule and its group by the rule's name."""
-    return next(
-        ((group, rule) for group in config.groups for rule in group.rules if rule.alert == name), None
-    )
+    return next(((group, rule) for group, rule in config.rules if rule.alert == name), None)
 
 
 def job_of(row: AlertRow) -> str:

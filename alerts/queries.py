@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from alerts.dedup import Told
-from alerts.rules import Finding
+from alerts.finding import Finding
 from remora.config import Config
 from remora.database import insert_new, serialize, upsert
 from remora.runs import GIVEN_UP_AFTER

@@ -8,41 +8,21 @@ are joined: any that meets the condition decides, then an error, then one that d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
+from alerts import burning
+from alerts.finding import Finding
 from alerts.state import Signal
 from remora.catalogue import METRICS
 from remora.config.alerting import Rule
+from remora.config.slo import BurnRule
 
-__all__ = ["Active", "Finding", "Instance", "Kind", "Outcome", "Reason", "evaluate", "selects"]
+__all__ = ["Active", "Instance", "Kind", "Outcome", "Reason", "evaluate", "selects"]
 
 Instance = tuple[tuple[str, str], ...]
 """Names and values that tell the instances of one rule apart, in order: model, then `by`."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A row of `findings`, as far as rules read it."""
-
-    model: str
-    version: str
-    segment: str
-    metric: str
-    feature: str
-    window_start: datetime
-    window_end: datetime
-    value: float | None
-    reference_value: float | None
-    threshold: float | None
-    size: int
-    coverage: float | None
-    verdict: str
-    reason: str
-    effect: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict, hash=False)  # causes and segments, ranked
 
 
 class Kind(StrEnum):
@@ -72,6 +52,8 @@ class Reason(StrEnum):
     MISSING = "missing"
     MISSING_TOO_LONG = "missing_too_long"
     DATA_IS_BACK = "data_is_back"
+    BUDGET_BURNS = "budget_burns"
+    BUDGET_LASTS = "budget_lasts"
 
 
 @dataclass(frozen=True)
@@ -174,6 +156,8 @@ def _instance(rule: Rule, model: str, finding: Finding) -> Instance:
 
 
 def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
+    if isinstance(rule, BurnRule):
+        return _burning(rule, windows)
     current = windows[-1]
     unusable = _unusable(rule, current)
     if unusable:
@@ -192,6 +176,15 @@ def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
     of_bad = (finding for finding in reversed(counted) if _holds(rule, finding, firing=firing))
     speaks = next(of_bad, current) if met else current
     return _Judged(_Class.MET if met else _Class.CLEAR, _why(rule, current, of=of, met=met), speaks)
+
+
+def _burning(rule: BurnRule, windows: Sequence[Finding]) -> _Judged:
+    found = burning.judge(rule, windows)
+    if found.burns is None:
+        return _Judged(_Class.NO_DATA, Reason.FEW_SAMPLES, found.finding)
+    if found.burns:
+        return _Judged(_Class.MET, Reason.BUDGET_BURNS, found.finding)
+    return _Judged(_Class.CLEAR, Reason.BUDGET_LASTS, found.finding)
 
 
 def _why(rule: Rule, current: Finding, *, of: int, met: bool) -> Reason:

@@ -59,13 +59,18 @@ def render(text: str, variables: Mapping[str, object]) -> str:
 
 
 def mistakes(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Where a rule's annotation is no template, or names a filter or a variable that there is not, and what is wrong."""
+    """Where an annotation is no template, or names a filter or a variable that there is not, and what is wrong."""
     for g, group in enumerate(config.groups):
         for r, rule in enumerate(group.rules):
             for name, text in rule.annotations.items():
                 wrong = _mistake(text)
                 if wrong:
                     yield ("groups", g, "rules", r, "annotations", name), wrong
+    for index, slo in enumerate(config.slos):
+        for name, text in slo.annotations.items():
+            wrong = _mistake(text)
+            if wrong:
+                yield ("slos", index, "annotations", name), wrong
 
 
 def _mistake(text: str) -> str | None:

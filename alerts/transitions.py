@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from alerts.finding import Finding
 from alerts.identity import fingerprint, new_id
 from alerts.messages import NO_DATA, find_rule
 from alerts.queries import AlertRow, Window
-from alerts.rules import Active, Finding, Instance, Kind, Outcome
+from alerts.rules import Active, Instance, Kind, Outcome
 from alerts.state import Phase, Signal, State, step
 from alerts.templates import render
 from remora.catalogue import METRICS, show

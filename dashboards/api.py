@@ -30,7 +30,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": schemas.Error} for c
 Limit = Annotated[int, Query(ge=1, le=findings.MAX_FINDINGS, description="at most so many, the newest")]
 
 
-def router(database: Database, config: Config, guard: Guard) -> APIRouter:  # noqa: ARG001 - one shape for all parts
+def router(database: Database, config: Config, guard: Guard) -> APIRouter:
     """Routes under /v1, and /healthz, /readyz and /metrics beside them. `database` is only read."""
     reading = database.only_reading()
     routes = APIRouter()
@@ -39,7 +39,7 @@ def router(database: Database, config: Config, guard: Guard) -> APIRouter:  # no
     _responses(guarded, reading)
     _incidents(guarded, reading)
     routes.include_router(guarded)
-    _health(routes, reading, guard)
+    _health(routes, reading, config, guard)
     return routes
 
 
@@ -151,7 +151,7 @@ def _incidents(routes: APIRouter, database: Database) -> None:
             )
 
 
-def _health(routes: APIRouter, database: Database, guard: Guard) -> None:
+def _health(routes: APIRouter, database: Database, config: Config, guard: Guard) -> None:
     @routes.get("/healthz", response_model=dict[str, str])
     def healthz() -> dict[str, str]:
         """The process answers; says nothing about anything else."""
@@ -166,7 +166,7 @@ def _health(routes: APIRouter, database: Database, guard: Guard) -> None:
     @routes.get("/metrics", response_class=Response, dependencies=[Depends(guard.require("read"))])
     def metrics() -> Response:
         """Prometheus text: this process's own metrics and the newest findings, alerts and deliveries."""
-        return Response(prometheus.exposition(database), media_type=prometheus.CONTENT_TYPE)
+        return Response(prometheus.exposition(database, config), media_type=prometheus.CONTENT_TYPE)
 
 
 def _not_ready(database: Database) -> str | None:

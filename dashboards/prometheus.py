@@ -15,8 +15,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dashboards import objectives
 from dashboards.queries import exposed, findings, models, response
 from remora.catalogue import METRICS
+from remora.config import Config
 from remora.database import Database
 from remora.errors import UnavailableError
 from remora.telemetry import REGISTRY
@@ -42,12 +44,12 @@ class _Collected(Collector):
         yield from self.families
 
 
-def exposition(database: Database) -> bytes:
+def exposition(database: Database, config: Config) -> bytes:
     """The text of one scrape. A database that is away shows as `remora_database_up 0`, not as a failed scrape."""
     up = GaugeMetricFamily("remora_database_up", "1 where the database answered this scrape.")
     try:
         with database.read() as connection:
-            families = list(_families(connection))
+            families = list(_families(connection, config))
         up.add_metric([], 1)
     except UnavailableError:
         _FAILED_SCRAPES.inc()
@@ -56,7 +58,7 @@ def exposition(database: Database) -> bytes:
     return generate_latest(REGISTRY) + generate_latest(_Collected([up, *families]))
 
 
-def _families(connection: sa.Connection) -> Iterator[Metric]:
+def _families(connection: sa.Connection, config: Config) -> Iterator[Metric]:
     newest = findings.newest(connection, tuple(METRICS))
     yield from _values(newest)
     yield _verdicts(newest)
@@ -67,6 +69,7 @@ def _families(connection: sa.Connection) -> Iterator[Metric]:
     yield _last_seen(connection)
     yield _deliveries(connection)
     yield from _collectors(connection)
+    yield from objectives.families(connection, config.slos)
 
 
 def _values(newest: Iterable[Any]) -> Iterator[Metric]:

@@ -287,7 +287,7 @@ def test_every_endpoint_that_is_named_exists(name, application):
 
 
 def test_every_metric_of_remora_itself_is_described(sqlite_database):
-    shown = exposition(sqlite_database).decode()
+    shown = exposition(sqlite_database, Config()).decode()
     families = {f"{family.name}_total" if family.type == "counter" else family.name
                 for family in read_metrics(shown) if not family.name.endswith("_created")}  # fmt: skip
     own = {getattr(collector.metrics, name)._name for name in collector.metrics.__all__}

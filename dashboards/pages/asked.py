@@ -62,7 +62,7 @@ class Asked:
 
     def rules(self) -> Iterable[Rule]:
         """Every rule of the configuration."""
-        return (rule for group in self.config.groups for rule in group.rules)
+        return (rule for _, rule in self.config.rules)
 
     def listing(
         self, name: str, columns: tuple[Column, ...], rows: Sequence[Any], *, first: int = 0

@@ -10,9 +10,10 @@ from typing import Any
 from dashboards.listing import Column
 from dashboards.views.columns import attribute, instant
 from dashboards.words import duration, title_of
-from remora.catalogue import METRICS
+from remora.catalogue import METRICS, show
 from remora.config import Config
 from remora.config.alerting import Rule
+from remora.config.slo import Burn, BurnRule
 
 __all__ = ["RULES", "SILENCES", "RuleRow", "SilenceRow", "next_look", "rules", "silences"]
 
@@ -64,15 +65,15 @@ def rules(
         if row.fired_at is not None:
             fired[row.rule] = max(fired.get(row.rule, row.fired_at), row.fired_at)
     rows = []
-    for group in config.groups:
-        for rule in group.rules:
-            mine = counts.get(rule.alert, {})
-            job = METRICS[rule.metric].job if rule.metric in METRICS else ""
-            rows.append(RuleRow(
-                rule.alert, group.name, rule.metric, _about(rule), condition(rule), rule.severity, rule.plan or "",
-                next((state for state in _STATES if mine.get(state)), "ok"), mine.get("firing", 0), mine.get("pending", 0),
-                fired.get(rule.alert), next_at.get(job), expected.get(rule.metric) if rule.condition is None else None,
-            ))  # fmt: skip
+    for group, rule in config.rules:
+        mine = counts.get(rule.alert, {})
+        job = METRICS[rule.metric].job if rule.metric in METRICS else ""
+        by_budget = rule.condition is None and not isinstance(rule, BurnRule)
+        rows.append(RuleRow(
+            rule.alert, group.name, rule.metric, _about(rule), condition(rule), rule.severity, rule.plan or "",
+            next((state for state in _STATES if mine.get(state)), "ok"), mine.get("firing", 0), mine.get("pending", 0),
+            fired.get(rule.alert), next_at.get(job), expected.get(rule.metric) if by_budget else None,
+        ))  # fmt: skip
     return sorted(rows, key=lambda row: (row.state != "firing", row.state != "pending", row.group, row.name))
 
 
@@ -82,7 +83,9 @@ def _about(rule: Rule) -> str:
 
 
 def condition(rule: Rule) -> str:
-    """`< 0.610 in 5 of 7 windows, for 1h`."""
+    """`< 0.610 in 5 of 7 windows, for 1h`; of an objective, the rows of its table."""
+    if isinstance(rule, BurnRule):
+        return " or ".join(_burns(rule.metric, row) for row in rule.rows)
     parts = [rule.condition or "the finding's own verdict is alarm"]
     if rule.windows:
         parts.append(f"in {rule.windows} windows")
@@ -94,6 +97,10 @@ def condition(rule: Rule) -> str:
     if rule.label_coverage:
         text += f", with {rule.label_coverage:.0%} labelled or more".replace("%", " %")
     return text
+
+
+def _burns(metric: str, row: Burn) -> str:
+    return f"{show(metric, row.threshold)} bad in {duration(row.long)} and in {duration(row.short)} ({row.rate:.4g} times the budget)"
 
 
 def next_look(config: Config, judged: Mapping[tuple[str, str], datetime]) -> dict[str, datetime]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from remora.config.base import Duration, Name, Section
 
-__all__ = ["Group", "Route", "Rule", "Select"]
+__all__ = ["Group", "Labels", "Route", "Rule", "Select"]
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONDITION = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*")
@@ -120,6 +120,10 @@ class Rule(Section):
         """(m, n): the condition must hold in m of the last n windows."""
         match = _OF_WINDOWS.fullmatch(self.windows) if self.windows else None
         return (int(match[1]), int(match[2])) if match else (1, 1)
+
+    def looks_back(self, size: timedelta) -> int:  # noqa: ARG002  # an objective's rule looks back for a time
+        """How many windows of a size the rule looks at, the newest among them."""
+        return self.of_windows[1]
 
     @property
     def severity(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from remora.catalogue import METRICS
+from remora.config.base import format_duration
 from remora.config.lines import LineIndex
 from remora.errors import Problem
 
@@ -30,11 +31,21 @@ def dotted(path: Path) -> str:
 
 def cross_check(config: Config, lines: LineIndex, also: Iterable[tuple[Path, str]] = ()) -> list[Problem]:
     """Every mistake between the sections of a file whose sections are right."""
-    found = [*_rules(config), *_receivers(config), *_routes(config), *_plans(config), *_names(config), *also]
+    found = [
+        *_rules(config),
+        *_slos(config),
+        *_receivers(config),
+        *_routes(config),
+        *_plans(config),
+        *_names(config),
+        *also,
+    ]
     problems = [Problem(dotted(path), lines.of(path), what) for path, what in found]
-    rules = [(rule.alert, path) for path, rule in _each_rule(config)]
+    rules = [(rule.alert, (*path, "alert")) for path, rule in _each_rule(config)]
+    for index, slo in enumerate(config.slos):
+        rules += [(f"{slo.name}-{severity}", ("slos", index, "name")) for severity in ("page", "ticket")]
     plans = [(plan.name, ("plans", index)) for index, plan in enumerate(config.plans)]
-    problems += _repeated([(name, (*path, "alert")) for name, path in rules], lines)
+    problems += _repeated(rules, lines)
     problems += _repeated([(name, (*path, "name")) for name, path in plans], lines)
     return sorted(problems, key=lambda problem: problem.line or 0)
 
@@ -68,6 +79,26 @@ def _rules(config: Config) -> Iterable[tuple[Path, str]]:
                 (*path, "label_coverage"),
                 f"{rule.metric} needs no labels: label_coverage is for performance metrics",
             )
+
+
+def _slos(config: Config) -> Iterable[tuple[Path, str]]:
+    plans = [plan.name for plan in config.plans]
+    for index, slo in enumerate(config.slos):
+        path = ("slos", index)
+        yield from _named(slo.plan, plans, "plan", (*path, "plan"))
+        yield from _named(slo.model, config.models, "model", (*path, "model"))
+        if METRICS[slo.metric].per_feature != (slo.feature is not None):
+            needs = "say which feature" if slo.feature is None else f"{slo.metric} is not found per feature"
+            yield (*path, "metric" if slo.feature is None else "feature"), needs
+        if METRICS[slo.metric].job != "performance" and slo.label_coverage > 0:
+            yield (
+                (*path, "label_coverage"),
+                f"{slo.metric} needs no labels: label_coverage is for accuracy and hit_rate",
+            )
+        rows = slo.rows(config.model(slo.model).windows.size)
+        if all(row.why_not for row in rows):
+            reasons = "; ".join(f"{row.severity} {format_duration(row.long)}: {row.why_not}" for row in rows)
+            yield (*path, "objective"), f"it can never alarm: {reasons}"
 
 
 def _receivers(config: Config) -> Iterable[tuple[Path, str]]:

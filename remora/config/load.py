@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
-from remora.config.alerting import Group, Route
+from remora.config.alerting import Group, Route, Rule
 from remora.config.base import Interval, Name, Section
 from remora.config.crosscheck import cross_check, dotted
 from remora.config.lines import LineIndex, read_yaml
@@ -20,6 +21,7 @@ from remora.config.models import Model
 from remora.config.plans import Actions, Incidents, Plan
 from remora.config.receivers import Receiver
 from remora.config.retention import Retention
+from remora.config.slo import Slo
 from remora.errors import ConfigError, Problem
 
 Check = Callable[["Config"], Iterable[tuple[tuple[Any, ...], str]]]
@@ -59,6 +61,7 @@ class Config(Section):
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
     groups: list[Group] = []
+    slos: list[Slo] = []
     receivers: dict[Name, Receiver] = {}
     routes: list[Route] = []
     maintenance: list[Maintenance] = []
@@ -68,6 +71,15 @@ class Config(Section):
     external_url: str = Field(
         default="http://127.0.0.1:8080", description="where people reach the pages; used in links"
     )
+
+    @cached_property
+    def rules(self) -> list[tuple[Group, Rule]]:
+        """Every rule with its group: those of the file, and those that watch its objectives."""
+        written = [(group, rule) for group in self.groups for rule in group.rules]
+        for slo in self.slos:
+            group = Group(name=f"slo {slo.name}", rules=[])
+            written += [(group, rule) for rule in slo.rules(self.model(slo.model).windows.size)]
+        return written
 
     def model(self, name: str) -> Model:
         """The settings of a model; one that the file does not name has the defaults."""

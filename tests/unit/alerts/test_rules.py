@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.rules import Active, Finding, Kind, Reason, evaluate
+from alerts.finding import Finding
+from alerts.rules import Active, Kind, Reason, evaluate
 from alerts.state import Signal
 from remora.config.alerting import Rule
 

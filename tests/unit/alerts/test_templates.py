@@ -62,3 +62,12 @@ def test_a_wrong_template_is_a_mistake_of_the_file(summary, says):
     assert problem.line == 9
     assert says in problem.what
     assert parse(text.replace(summary, "{{ labels.model }} {{ value|number }}"), also=mistakes).groups
+
+
+def test_a_wrong_template_of_an_objective_is_a_mistake_of_the_file():
+    text = "version: 1\nmodels: {m: {}}\nslos:\n- {name: up, model: m, objective: 95%, annotations: {summary: '{{ x }}'}}\n"
+    with pytest.raises(ConfigError) as caught:
+        parse(text, also=mistakes)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.where) == (4, "slos[0].annotations.summary")
+    assert "there is no variable `x`" in problem.what

@@ -115,3 +115,30 @@ def test_a_token_from_beginning_to_end(tmp_path):
     assert known["state"] == "revoked"
     assert known["revoked_at"] is not None
     assert f"no valid token '{key}'" in token("revoke", key, code=2)
+
+
+def test_check_shows_what_an_objective_comes_to(tmp_path):
+    file = tmp_path / "remora.yaml"
+    file.write_text(
+        "version: 1\nmodels: {m: {windows: {size: 5m}}}\nslos: [{name: up, model: m, objective: 90%}]\n"
+    )
+    done = remora("check", str(file))
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[2] == [
+        "up:",
+        "error_rate",
+        "of",
+        "m,",
+        "0.1",
+        "of",
+        "the",
+        "events",
+        "of",
+        "30d",
+        "may",
+        "be",
+        "bad",
+    ]
+    assert lines[4][:6] == ["page", "1h", "5m", "14.4", "never:", "14.4"]
+    assert lines[6] == ["ticket", "1d", "2h", "3", "0.3", "17", "7h12m"]

@@ -52,6 +52,8 @@ def test_what_ships_and_what_the_documentation_shows_is_not_underlined():
         ("groups: [{name: g, rules: [{alert: A, metric: acuracy}]}]", "$.groups[0].rules[0].metric"),
         ("groups: [{name: g, rules: [{metric: auc}]}]", "$.groups[0].rules[0]"),
         ("groups: [{name: g, rules: [{alert: A, metric: auc, for: 2 days}]}]", "$.groups[0].rules[0].for"),
+        ("slos: [{name: up, model: m, objective: 40}]", "$.slos[0].objective"),
+        ("slos: [{name: up, model: m, objective: 100%}]", "$.slos[0].objective"),
         ("schedule: {tick: 5}", "$.schedule.tick"),
         ("receivers: {chat: {kind: slak, url: 'https://x'}}", "$.receivers.chat"),
     ],

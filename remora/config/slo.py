@@ -102,9 +102,7 @@ class Slo(Section):
     name: Name
     model: Name
     metric: Literal[GOOD_OR_BAD] = "error_rate"  # type: ignore[valid-type]  # the names above, said once
-    objective: Annotated[float, BeforeValidator(_share)] = Field(
-        gt=0, lt=1, description="such as 99.5% or 0.995"
-    )
+    objective: Share = Field(description="such as 99.5% or 0.995")
     period: Duration = Field(default=timedelta(days=30), description="7d, 28d or 30d")
     feature: str | None = Field(default=None, description="of missing_rate and unseen_rate")
     version: str = ""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from alerts import ledger, links, metrics, requests
+from alerts import ledger, links, metrics, queries, requests
 from alerts.guards import FINAL
 from alerts.identity import new_id
 from alerts.ledger import ActionRow, IncidentRow
@@ -74,6 +74,7 @@ def _data(turn: Turn, row: ActionRow, step: Step, alerts: Sequence[AlertRow]) ->
     """Which model, why, which windows, which data to train on, and how to report back."""
     first = min(first_window_start(turn.config, alert) for alert in alerts)
     last = max(alert.window_end for alert in alerts)
+    since = last - step.training_window
     base = turn.config.external_url
     return {
         "action_id": row.id,
@@ -82,7 +83,11 @@ def _data(turn: Turn, row: ActionRow, step: Step, alerts: Sequence[AlertRow]) ->
         "alert": alerts[0].labels["alertname"],
         "evidence": {"alerts": [_evidence(turn, alert) for alert in alerts[:20]]},
         "windows": {"from": iso(first), "to": iso(last)},
-        "training": {"from": iso(last - step.training_window), "to": iso(last)},
+        "training": {
+            "from": iso(since),
+            "to": iso(last),
+            "archive": queries.archived(turn.connection, row.model, since, last),
+        },
         "callback": {"url": f"{base}/v1/actions/{row.id}/status"},
         "dry_run": row.state == "dry_run",
         "links": {"model": f"{base}/models/{row.model}", "incident": f"{base}/incidents/{row.incident_id}"},

@@ -101,7 +101,7 @@ def words(message: Mapping[str, Any]) -> dict[str, str]:
         "alert": str(data.get("alert", "")),
         "train_from": str(training.get("from", "")),
         "train_to": str(training.get("to", "")),
-        "train_data": str(training.get("archive") or ""),
+        "train_data": " ".join(training.get("archive", ())),
         "callback_url": str(data.get("callback", {}).get("url", "")),
         "callback_token": str(data.get("callback", {}).get("token", "")),
         "message_json": json.dumps(data, ensure_ascii=False, separators=(",", ":")),

@@ -14,16 +14,17 @@ from alerts.finding import Finding
 from remora.config import Config
 from remora.database import insert_new, serialize, upsert
 from remora.runs import GIVEN_UP_AFTER
-from remora.tables import alerts, clock, findings, job_runs, models, notifications, silences
+from remora.tables import alerts, archives, clock, findings, job_runs, models, notifications, silences
 
 __all__ = [
-    "MOST_WINDOWS", "AlertRow", "Silence", "Window", "alerts_by_id", "begin_run", "business_time", "coverage",
+    "MOST_WINDOWS", "AlertRow", "Silence", "Window", "alerts_by_id", "archived", "begin_run", "business_time", "coverage",
     "delete_alerts", "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "newest_value",
     "notifiable", "put_alerts", "remember", "told", "unresolved_alerts",
 ]  # fmt: skip
 
 _ATTEMPTS = 3
 MOST_WINDOWS = 1000
+_MOST_FOLDERS = 100  # what starts a pipeline has little room for names
 _LOCK = 0x52454D4F  # any number, the same in every process
 _SUSPECT = 0.6  # of its threshold: below that a feature is as usual
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -266,6 +267,15 @@ def coverage(connection: sa.Connection, model: str, now: datetime) -> float | No
         .limit(1)
     )
     return connection.execute(statement).scalar()
+
+
+def archived(connection: sa.Connection, model: str, start: datetime, end: datetime) -> list[str]:
+    """Folders below the archive's with a model's rows from `start` to before `end`: one a day, or of many the model's."""
+    files = sa.select(archives.c.file).where(
+        archives.c.model == model, archives.c.first < end, archives.c.last >= start
+    )
+    days = sorted({file.rpartition("/")[0] for file in connection.execute(files).scalars()})
+    return days if len(days) <= _MOST_FOLDERS else sorted({day.rpartition("/")[0] for day in days})
 
 
 # --- alerts ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,11 @@ DATA: dict[str, Any] = {
     "alert": "AccuracyLow",
     "evidence": {"alerts": [{"alert": "AccuracyLow", "metric": "accuracy", "value": 0.7}]},
     "windows": {"from": "2026-03-01T00:00:00Z", "to": "2026-03-08T00:00:00Z"},
-    "training": {"from": "2026-01-11T00:00:00Z", "to": "2026-03-08T00:00:00Z"},
+    "training": {
+        "from": "2026-01-11T00:00:00Z",
+        "to": "2026-03-08T00:00:00Z",
+        "archive": ["model=fraud/day=2026-01-11", "model=fraud/day=2026-01-12"],
+    },
     "callback": {"url": CALLBACK, "token": "eyJ2.c1Zh"},
     "dry_run": False,
     "links": {"model": "https://remora.example/models/fraud"},
@@ -37,7 +41,7 @@ UPPER = {
     "REMORA_REASON": "accuracy 0.70 is below 0.80",
     "REMORA_TRAIN_FROM": "2026-01-11T00:00:00Z",
     "REMORA_TRAIN_TO": "2026-03-08T00:00:00Z",
-    "REMORA_TRAIN_DATA": "",
+    "REMORA_TRAIN_DATA": "model=fraud/day=2026-01-11 model=fraud/day=2026-01-12",
     "REMORA_CALLBACK_URL": CALLBACK,
     "REMORA_CALLBACK_TOKEN": "eyJ2.c1Zh",
 }

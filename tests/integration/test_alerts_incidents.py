@@ -12,7 +12,7 @@ from alerts.actions import report
 from alerts.ledger import action as action_row
 from alerts.turn import Turn
 from remora import tables as t
-from tests.example_alerts import DAY, SECRET, WALL, World, due
+from tests.example_alerts import DAY, SECRET, START, WALL, World, due
 
 CONFIG = f"""
 version: 1
@@ -99,11 +99,43 @@ def test_an_alert_opens_an_incident_that_tells_and_starts_the_update(database):
     assert body["data"]["callback"]["url"] == f"http://remora.example/v1/actions/{action.id}/status"
     assert "token" not in action.request["callback"]
     assert body["data"]["windows"] == {"from": "2013-03-01T00:00:00Z", "to": "2013-03-02T00:00:00Z"}
-    assert body["data"]["training"] == {"from": "2013-01-05T00:00:00Z", "to": "2013-03-02T00:00:00Z"}
+    assert body["data"]["training"] == {
+        "from": "2013-01-05T00:00:00Z", "to": "2013-03-02T00:00:00Z", "archive": [],
+    }  # fmt: skip
     assert body["data"]["evidence"]["alerts"][0]["value"] == 0.7
     delivery = next(row for row in world.rows(t.deliveries, "id") if row.kind == "action.requested")
     assert delivery.expires_at - delivery.created_at == timedelta(hours=1)
     assert action.expires_at == due(0) + timedelta(hours=6)
+
+
+def _moved(database, *files: tuple[str, str, timedelta]) -> None:
+    """Rows of days, counted from START, that the archive has taken."""
+    rows = [
+        {"file": f"{folder}/part-{number}.parquet", "model": model, "day": START + after, "rows": 1, "bytes": 1,
+         "first": START + after, "last": START + after + timedelta(hours=20), "made_at": WALL}
+        for number, (folder, model, after) in enumerate(files)
+    ]  # fmt: skip
+    with database.write() as connection:
+        connection.execute(t.archives.insert(), rows)
+
+
+def test_what_starts_the_update_names_the_archived_days_to_train_on(database):
+    day = "model=flights/day=2013-02"
+    _moved(
+        database,
+        (f"{day}-26", "flights", -3 * DAY), (f"{day}-27", "flights", -2 * DAY), (f"{day}-27", "flights", -2 * DAY),
+        ("model=other/day=2013-02-27", "other", -2 * DAY), ("model=flights/day=2012-11-01", "flights", -120 * DAY),
+    )  # fmt: skip
+    world = opened(database)
+    body = next(body for _, kind, body in world.sent() if kind == "action.requested")
+    assert body["data"]["training"]["archive"] == [f"{day}-26", f"{day}-27"]
+
+
+def test_of_very_many_days_the_model_s_folder_is_named(database):
+    _moved(database, *((f"model=flights/day={number}", "flights", -number * DAY) for number in range(1, 140)))
+    world = opened(database, CONFIG.replace("- action: job", "- action: job\n    training_window: 26w"))
+    body = next(body for _, kind, body in world.sent() if kind == "action.requested")
+    assert body["data"]["training"]["archive"] == ["model=flights"]
 
 
 def test_more_alerts_join_and_nobody_is_told_twice(database):

@@ -16,18 +16,15 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from alerts import announcements, grouping, incidents, metrics, outbox, queries
+from alerts.decision import decide, rules_for
 from alerts.dedup import ALL_RESOLVED, Told, needs_message
-from alerts.finding import Finding
 from alerts.identity import event_id
 from alerts.messages import NO_DATA, title_of, view
 from alerts.queries import AlertRow, Window
 from alerts.receivers.base import Event
-from alerts.rules import evaluate
-from alerts.transitions import Change, known_instances, retired, transition
+from alerts.transitions import Change, retired
 from alerts.turn import Turn
-from remora.catalogue import METRICS
 from remora.config import Config
-from remora.config.alerting import Rule
 
 __all__ = ["MOST_MESSAGES", "evaluate_window", "notify", "wants_notifying"]
 
@@ -38,43 +35,19 @@ MOST_MESSAGES = 500
 def evaluate_window(turn: Turn, window: Window) -> None:
     """Everything that follows from one finished window of one job and model."""
     connection, config = turn.connection, turn.config
-    rules = [
-        (group, rule)
-        for group, rule in config.rules
-        if METRICS[rule.metric].job == window.job and rule.select.model in {None, window.model}
-    ]
     stored = queries.unresolved_alerts(connection, window.model)
     changes: list[Change] = retired(config, stored, window)
-    if rules:
-        found = _findings(connection, window, [rule for _, rule in rules])
-        for group, rule in rules:
-            known = known_instances(rule, stored)
-            active = {key: instance for key, (_, instance) in known.items()}
-            for outcome in evaluate(rule, window.model, found[rule.metric], window.end, active):
-                metrics.EVALUATIONS.labels(rule.alert, str(outcome.reason)).inc()
-                before = known.get((outcome.kind, outcome.instance))
-                changes += transition(group, rule, outcome, before[0] if before else None, window)
+    if rules := rules_for(config, window):
+        found = queries.findings_for(connection, window, [rule for _, rule in rules])
+        for decision in decide(rules, window, stored, found):
+            metrics.EVALUATIONS.labels(decision.rule.alert, str(decision.outcome.reason)).inc()
+            changes += decision.changes
     queries.put_alerts(connection, [change.row for change in changes if not change.dropped])
     queries.delete_alerts(connection, [change.row.id for change in changes if change.dropped])
     fired = [change.row for change in changes if change.fired]
     incidents.take_in(turn, fired)
     if any(change.resolved or change.dropped for change in changes):
         incidents.note_quiet(turn)
-
-
-def _findings(connection: sa.Connection, window: Window, rules: Sequence[Rule]) -> dict[str, list[Finding]]:
-    """Of each metric that a rule asks for, the findings as far back as its rules look."""
-    size, back = window.end - window.start, dict[str, int]()
-    for rule in rules:
-        back[rule.metric] = max(back.get(rule.metric, 1), rule.looks_back(size))
-    found: dict[str, list[Finding]] = {metric: [] for metric in back}
-    for count in set(
-        back.values()
-    ):  # mostly one query: what looks back for days does not read every feature's days
-        metrics = [metric for metric, wanted in back.items() if wanted == count]
-        for finding in queries.findings_of(connection, window, metrics, count):
-            found[finding.metric].append(finding)
-    return found
 
 
 @dataclass(frozen=True)

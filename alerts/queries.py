@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from alerts.dedup import Told
 from alerts.finding import Finding
 from remora.config import Config
+from remora.config.alerting import Rule
 from remora.database import insert_new, serialize, upsert
 from remora.runs import GIVEN_UP_AFTER
 from remora.tables import alerts, archives, clock, findings, job_runs, models, notifications, silences
 
 __all__ = [
     "MOST_WINDOWS", "AlertRow", "Silence", "Window", "alerts_by_id", "archived", "begin_run", "business_time", "coverage",
-    "delete_alerts", "drifting", "due_windows", "fail_run", "finding_of", "findings_of", "live_silences", "lock_alerts", "newest_value",
+    "delete_alerts", "drifting", "due_windows", "fail_run", "finding_of", "findings_for", "findings_of", "live_silences", "lock_alerts", "newest_value",
     "notifiable", "put_alerts", "remember", "told", "unresolved_alerts",
 ]  # fmt: skip
 
@@ -207,6 +208,21 @@ def findings_of(
         findings.c.latest,
     )
     return [Finding(*row) for row in connection.execute(statement)]
+
+
+def findings_for(
+    connection: sa.Connection, window: Window, rules: Sequence[Rule]
+) -> dict[str, list[Finding]]:
+    """Of each metric that a rule asks for, the findings as far back as its rules look."""
+    size, back = window.end - window.start, dict[str, int]()
+    for rule in rules:
+        back[rule.metric] = max(back.get(rule.metric, 1), rule.looks_back(size))
+    found: dict[str, list[Finding]] = {metric: [] for metric in back}
+    for count in set(back.values()):  # few: what looks back for days must not read every feature's days
+        metrics = [metric for metric, wanted in back.items() if wanted == count]
+        for finding in findings_of(connection, window, metrics, count):
+            found[finding.metric].append(finding)
+    return found
 
 
 def finding_of(connection: sa.Connection, row: AlertRow) -> Finding | None:

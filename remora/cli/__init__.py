@@ -21,6 +21,7 @@ from remora.cli import (
     migrate,
     reference,
     report,
+    rules,
     schema,
     server,
     sidecar,
@@ -53,6 +54,7 @@ app.add_typer(reference.app, name="reference")
 app.add_typer(report.app, name="report")
 app.add_typer(incident.app, name="incident")
 app.add_typer(action.app, name="action")
+app.add_typer(rules.app, name="rules")
 app.add_typer(silence.app, name="silence")
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(token.app, name="token")

@@ -100,13 +100,17 @@ class Limit:
 
 @dataclass(frozen=True)
 class ColumnReference:
-    """What is normal for a column: its summary, its bins, made once, and its limits by metric."""
+    """What is normal for a column: its summary, its bins, made once, and its limits by metric.
+
+    `allowed` are the lowest and the highest value that remora.yaml lets a number have.
+    """
 
     name: str
     kind: str  # numeric | categorical
     summary: NumericSummary | CategoricalSummary
     bins: Bins
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    allowed: tuple[float | None, float | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Ba
         if name == PERFORMANCE and isinstance(summary, PerformanceSummary):
             performance = summary
         elif isinstance(summary, NumericSummary | CategoricalSummary):
-            columns[name] = ColumnReference(name, row.kind, summary, Bins.from_json(row.bins))
+            bins = Bins.from_json(row.bins)
+            columns[name] = ColumnReference(name, row.kind, summary, bins, allowed=model.ranges.get(name))
             limits[name] = limits_of(row.calibration, whole, len(rows), policy)
     return Baseline(columns, performance, meaning_of(performance, task_of(model)), limits)

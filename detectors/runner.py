@@ -24,7 +24,7 @@ from detectors.baselines import Baseline, Baselines, task_of
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
-from detectors.methods import FEATURE_METHODS, KINDS, estimated, performance, traffic
+from detectors.methods import FEATURE_METHODS, KINDS, estimated, performance, schema, traffic
 from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
 from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
@@ -134,6 +134,7 @@ def _attempt(compute: Callable[[], dict[str, Result]], metrics: tuple[str, ...])
 # --- one generator per job -------------------------------------------------------------------------------------------
 
 _LASTING = ("psi",)  # the metrics whose small but lasting changes are looked for in every feature
+_RANGE = "out_of_range_rate"
 _OF_ALL = {"capture_lost", "personal_data"}  # not judged by version and segment
 _TRAFFIC = tuple(name for name, metric in METRICS.items() if metric.job == "traffic" and name not in _OF_ALL)
 
@@ -183,11 +184,30 @@ def _drift(job: _Job) -> Iterator[Found]:
             for metric, result in _column(name, part, baseline, job).items():
                 key = version, segment, metric, name
                 yield *key, _watched(key, result, baseline, job)
+        for metric, result in _schema(part, baseline, job).items():
+            yield version, segment, metric, "", result
         if not names:
             for metric in job.model.drift.methods:
                 yield version, segment, metric, "", unknown(NOT_ENOUGH_DATA, _NO_REFERENCE)
         for metric, result in _estimates(part, baseline, task_of(job.model)).items():
             yield version, segment, metric, "", result
+
+
+def _schema(part: Slice, baseline: Baseline | None, job: _Job) -> dict[str, Result]:
+    """What the requests are made of; without a reference there is nothing that could have changed."""
+
+    def compute() -> dict[str, Result]:
+        if baseline is None:
+            return {}
+        windows = {name: _window(name, part) for name in part.columns}
+        judged = schema.judge(baseline.columns, windows, part.answered, job.model.drift.min_samples)
+        return {schema.METRIC: judged}
+
+    return _attempt(compute, (schema.METRIC,))
+
+
+def _window(name: str, part: Slice) -> ColumnWindow:
+    return ColumnWindow(part.answered, part.get(name, NumericSummary), part.get(name, CategoricalSummary))
 
 
 def _estimates(part: Slice, baseline: Baseline | None, task: Task) -> dict[str, Result]:
@@ -237,7 +257,11 @@ def _serving(loaded: Loaded) -> str:
 
 def _column(name: str, part: Slice, baseline: Baseline | None, job: _Job) -> dict[str, Result]:
     own = name.startswith("$")  # the score and the predicted class: a row without one is not a missing input
-    metrics = tuple(metric for metric in job.model.drift.methods if not (own and metric == "missing_rate"))
+    metrics: tuple[str, ...] = tuple(
+        metric for metric in job.model.drift.methods if not (own and metric == "missing_rate")
+    )
+    if name in job.model.ranges and _RANGE not in metrics:
+        metrics = (*metrics, _RANGE)  # whoever states a range wants it watched
     reference = baseline.columns.get(name) if baseline else None
     if baseline is None or reference is None:
         reason = _NEW_COLUMN if baseline else _NO_REFERENCE
@@ -248,9 +272,7 @@ def _column(name: str, part: Slice, baseline: Baseline | None, job: _Job) -> dic
             continue
 
         def compute(metric: str = metric) -> dict[str, Result]:
-            current = ColumnWindow(
-                part.answered, part.get(name, NumericSummary), part.get(name, CategoricalSummary)
-            )
+            current = _window(name, part)
             known = _limited(reference, baseline.limits[name].shared(job.families), current, job.window)
             return {metric: FEATURE_METHODS[metric](known, current, job.model.drift.min_samples)}
 

@@ -35,7 +35,9 @@ __all__ = [
 QUALITY = tuple(name for name in ("auc", "accuracy", "mae", "rmse", "log_loss") if name in METRICS)
 ESTIMATED = tuple(name for quality in QUALITY if (name := f"estimated_{quality}") in METRICS)
 SERIES = ("predictions", "latency_p95", "error_rate", *QUALITY, *ESTIMATED, "label_coverage")
-HYGIENE = ("missing_rate", "unseen_rate", "vanished_rate", "personal_data")
+HYGIENE = (
+    "missing_rate", "unseen_rate", "vanished_rate", "out_of_range_rate", "wrong_type_rate", "stuck_rate", "personal_data",
+)  # fmt: skip
 """What is wrong with the data themselves."""
 DRIFT = tuple(name for name, metric in METRICS.items() if metric.per_feature and name not in HYGIENE)
 MOVED_BY = ("psi",)

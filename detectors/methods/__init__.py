@@ -8,16 +8,20 @@ from detectors.methods import (
     jensen_shannon,
     ks,
     missing,
+    out_of_range,
     performance,
     psi,
+    schema,
+    stuck,
     total_variation,
     traffic,
     unseen,
     vanished,
     wasserstein,
+    wrong_type,
 )
 
-__all__ = ["FEATURE_METHODS", "KINDS", "estimated", "performance", "traffic"]
+__all__ = ["FEATURE_METHODS", "KINDS", "estimated", "performance", "schema", "traffic"]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {
     "psi": psi.judge,
@@ -30,6 +34,9 @@ FEATURE_METHODS: dict[str, FeatureMethod] = {
     "missing_rate": missing.judge,
     "unseen_rate": unseen.judge,
     "vanished_rate": vanished.judge,
+    "out_of_range_rate": out_of_range.judge,
+    "wrong_type_rate": wrong_type.judge,
+    "stuck_rate": stuck.judge,
 }
 
 _BOTH, _NUMBERS, _NAMES = ("numeric", "categorical"), ("numeric",), ("categorical",)
@@ -46,4 +53,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "missing_rate": _BOTH,
     "unseen_rate": _NAMES,
     "vanished_rate": _NAMES,
+    "out_of_range_rate": _NUMBERS,
+    "wrong_type_rate": _BOTH,
+    "stuck_rate": _BOTH,
 }

@@ -127,7 +127,7 @@ class Windows(Section):
 
 Method = Literal[
     "psi", "ks", "wasserstein", "jensen_shannon", "hellinger", "total_variation", "chi_square", "missing_rate",
-    "unseen_rate", "vanished_rate",
+    "unseen_rate", "vanished_rate", "out_of_range_rate", "wrong_type_rate", "stuck_rate",
 ]  # fmt: skip
 
 
@@ -201,10 +201,25 @@ class Model(Section):
         default=[], max_length=8, description="tags or features to be watched value by value"
     )
     features: dict[str, Literal["numeric", "categorical"]] = {}
+    ranges: dict[str, tuple[float | None, float | None]] = Field(
+        default={}, description="lowest and highest value that a feature may have; null leaves a side open"
+    )
     min_labelled: int = Field(
         default=100, ge=1, description="fewer labelled rows give no verdict on performance"
     )
     min_coverage: float = Field(default=0.5, ge=0, le=1, description="share of rows that must have a label")
+
+    @field_validator("ranges")
+    @classmethod
+    def _ascending(
+        cls, ranges: dict[str, tuple[float | None, float | None]]
+    ) -> dict[str, tuple[float | None, float | None]]:
+        for name, (low, high) in ranges.items():
+            if (low is None and high is None) or (low is not None and high is not None and low > high):
+                raise ValueError(
+                    f"{name}: write the lowest and the highest value, such as [0, 120] or [0, null]"
+                )
+        return ranges
 
     @field_validator("segments")
     @classmethod

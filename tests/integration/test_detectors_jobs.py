@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 
 from collector.store import Store, shapes_of
@@ -416,3 +417,25 @@ def test_a_revision_that_always_fails_is_given_up_and_the_next_late_rows_try_it_
     write(database, config, "later", rows_of(random, START, count=1, prefix="later"))
     tick(database, config, now)
     assert newest(database) == [ROWS + 10]
+
+
+def test_a_feature_that_is_renamed_and_one_out_of_its_range_are_named(database, config, random, tmp_path):
+    config = parse(CONFIG + "    ranges: {x: [-50, 50]}\n")
+    make_reference(database, config, tmp_path, random)
+    write(database, config, "usual", rows_of(random, START))
+    renamed = [
+        replace(row, features={"x": 999.0 if number == 5 else row.features["x"], "colour": row.features["c"]})
+        for number, row in enumerate(rows_of(random, START + DAY))
+    ]
+    write(database, config, "renamed", renamed)
+    tick(database, config, START + 3 * DAY + timedelta(hours=1))
+    usual, changed, empty = found(database, metric="schema_changes", version="", segment="")
+    assert (usual.verdict, usual.value) == ("ok", 0.0)
+    assert (changed.verdict, changed.value) == ("alarm", 2.0)
+    assert changed.details == {"appeared": ["colour"], "disappeared": ["c"]}
+    assert empty.verdict == "not_enough_data"
+    ranges = found(database, metric="out_of_range_rate", version="")
+    assert [(row.feature, row.verdict) for row in ranges] == [
+        ("x", "ok"), ("x", "alarm"), ("x", "not_enough_data"),
+    ]  # fmt: skip
+    assert "999" not in ranges[1].reason

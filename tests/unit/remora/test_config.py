@@ -54,6 +54,8 @@ MISTAKES = [
     ('accuracy\n    condition: "< 0.8"', "error_rate\n    label_coverage: 0.5", 9, "error_rate needs no labels"),
     ('    condition: "< 0.8"\n', "", 7, "accuracy has no verdict of its own: say when"),
     ("flights: {}", "flights: {windows: {backfill: 200000w}}", 3, "is longer than ten years"),
+    ("flights: {}", "flights: {ranges: {age: [9, 1]}}", 3, "age: write the lowest and the highest value"),
+    ("flights: {}", "flights: {ranges: {age: [null, null]}}", 3, "age: write the lowest and the highest value"),
     ("routes:", "delivery: {interval: 0s}\nroutes:", 14, "is too short: at least 10ms"),
     ("routes:", "? [a, b]\n: 1\nroutes:", 14, "a key must be plain text"),
     ("routes:", f"schedule: {'[' * 50}{']' * 50}\nroutes:", 14, "nested deeper than 32"),

@@ -77,7 +77,7 @@ def steps_of(config: Config, model: str, now: datetime) -> list[Step]:
 
 def judged_after(windows: Windows) -> timedelta:
     """The age at which nothing judges or revises a window any more."""
-    return max(windows.lateness, windows.label_lateness) + windows.revise_for + 2 * windows.size
+    return windows.decided_after + windows.revise_for + 2 * windows.size
 
 
 def compact(database: Database, config: Config, *, now: datetime, stop: Callable[[], bool] = bool) -> int:

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from detectors import queries
 from detectors.baselines import Baselines
-from detectors.revisions import late_runs
+from detectors.revisions import late_runs, ripe_runs
 from detectors.runner import judge, store
 from detectors.windows import due_span, missing_windows
 from remora.catalogue import JOBS
@@ -172,10 +172,13 @@ def _execute(tick: _Pass, run: Run, baselines: Baselines, *, revision: bool) -> 
 
 def _revise(tick: _Pass, baselines: Baselines) -> int:
     """Compute again what got late rows; the cursor stays before the rows of those that are to be tried again."""
+    done = 0
+    for run in islice(ripe_runs(tick.database, tick.config, now=tick.now), MOST_PER_PASS):
+        done += not tick.stop() and _execute(tick, run, baselines, revision=True) == _STORED
     late = late_runs(tick.database, tick.config, now=tick.now, wall=tick.wall)
     if late is None:
-        return 0
-    done, cursor = 0, late.cursor
+        return done
+    cursor = late.cursor
     for run, lowest in late.runs:
         outcome = _AGAIN if tick.stop() else _execute(tick, run, baselines, revision=True)
         done += outcome == _STORED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from detectors.base import LABELS_NOT_MATURE
 from detectors.windows import EPOCH, Window
 from remora.bulk import select_keys
 from remora.database import insert_new
@@ -56,6 +57,7 @@ __all__ = [
     "store_findings",
     "summaries_of",
     "touched",
+    "unripe_runs",
 ]
 
 
@@ -352,21 +354,29 @@ def runs_between(
     query = sa.select(job_runs).where(
         job_runs.c.model == model, job_runs.c.window_start >= start, job_runs.c.window_start < end
     )
-    return [
-        (
-            row.state,
-            row.finished_at,
-            Run(
-                RunKey(row.job, row.model, row.window_start, row.window_end),
-                row.owner,
-                row.epoch,
-                row.attempts,
-                row.revision,
-                row.watermark,
-            ),
-        )
-        for row in connection.execute(query)
-    ]
+    return [(row.state, row.finished_at, _run(row)) for row in connection.execute(query)]
+
+
+def unripe_runs(connection: sa.Connection, model: str, span: tuple[datetime, datetime]) -> list[Run]:
+    """Judged windows of a model that end in the span (both ends in it) and whose labels were not mature then."""
+    waits = sa.exists().where(
+        findings.c.model == job_runs.c.model,
+        findings.c.window_start == job_runs.c.window_start,
+        findings.c.window_end == job_runs.c.window_end,
+        findings.c.verdict == LABELS_NOT_MATURE,
+        findings.c.latest,
+    )
+    going = sa.or_(job_runs.c.error.is_(None), job_runs.c.attempts < GIVEN_UP_AFTER)
+    query = sa.select(job_runs).where(
+        job_runs.c.job == "performance", job_runs.c.model == model, job_runs.c.state == "done", going, waits,
+        job_runs.c.window_end >= span[0], job_runs.c.window_end <= span[1],
+    )  # fmt: skip
+    return [_run(row) for row in connection.execute(query.order_by(job_runs.c.window_start))]
+
+
+def _run(row: Any) -> Run:
+    key = RunKey(row.job, row.model, row.window_start, row.window_end)
+    return Run(key, row.owner, row.epoch, row.attempts, row.revision, row.watermark)
 
 
 # --- the replayed clock ----------------------------------------------------------------------------------------------

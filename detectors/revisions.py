@@ -1,7 +1,8 @@
 """Which judged windows got rows or labels since: they are computed again, as a revision.
 
 New summaries are read once, behind a cursor. It is held back at the first one whose window cannot be revised now,
-because somebody is judging it or because it was revised a moment ago.
+because somebody is judging it or because it was revised a moment ago. A window whose labels are mature for their age
+alone got nothing new: it is found by the verdict that it has.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from remora.database import Database
     from remora.runs import Run
 
-__all__ = ["Late", "late_runs"]
+__all__ = ["Late", "late_runs", "ripe_runs"]
 
 _LOOK_EVERY = timedelta(seconds=15)  # under the system's clock; a replayed one stands still between its steps
 
@@ -68,6 +69,19 @@ def late_runs(database: Database, config: Config, *, now: datetime, wall: dateti
     return Late(late, min(held) - 1)
 
 
+def ripe_runs(database: Database, config: Config, *, now: datetime) -> list[Run]:
+    """Windows whose labels were not mature when they were judged, and are by now for their age, oldest first."""
+    runs: list[Run] = []
+    with database.read() as connection:
+        for model, _ in queries.known_models(connection):
+            windows = config.model(model).windows
+            if windows.mature_after is not None:
+                oldest = now - windows.decided_after - windows.revise_for
+                span = oldest, now - windows.mature_after
+                runs += queries.unripe_runs(connection, model, span)
+    return runs
+
+
 def _by_window(rows: list[tuple[str, datetime, str, int, int]], config: Config) -> dict[str, _Touched]:
     models: dict[str, _Touched] = defaultdict(dict)
     sizes = {model: config.model(model).windows.size for model in {row[0] for row in rows}}
@@ -84,7 +98,7 @@ def _of_model(
 ) -> tuple[list[tuple[Run, int]], list[int]]:
     """The runs to revise, and the numbers at which the cursor has to wait."""
     windows = config.model(model).windows
-    oldest = now - max(windows.lateness, windows.label_lateness) - windows.revise_for - windows.size
+    oldest = now - windows.decided_after - windows.revise_for - windows.size
     starts = [window.start for _, window in touched if window.start >= oldest]
     if not starts:
         return [], []

@@ -78,6 +78,7 @@ class _Job:
     loaded: Loaded
     model: Model
     window: Window
+    now: datetime
     find: Callable[[str], Baseline | None]
     families: int
     before: Mapping[tuple[str, str, str, str], Mapping[str, Any]]
@@ -88,7 +89,9 @@ def judge(database: Database, config: Config, key: RunKey, baselines: Baselines,
     window = Window(key.start, key.end)
     loaded = load(database, key.model, window, key.job)
     model = config.model(key.model)
-    job = _Job(loaded, model, window, lambda version: baselines.of(key.model, version), _families(loaded), {})
+    job = _Job(
+        loaded, model, window, now, lambda version: baselines.of(key.model, version), _families(loaded), {}
+    )
     if key.job == "drift" and model.drift.lasting != "off":
         with database.read() as connection:
             job = replace(job, before=queries.details_before(connection, key.model, window, _LASTING))
@@ -160,7 +163,8 @@ def _traffic(job: _Job) -> Iterator[Found]:
 
 def _performance(job: _Job) -> Iterator[Found]:
     loaded, model, find = job.loaded, job.model, job.find
-    maturity = Maturity(model.min_labelled, model.min_coverage)
+    age = job.now - job.window.end
+    maturity = Maturity(model.min_labelled, model.min_coverage, model.windows.mature_after, age)
     task = task_of(model)
     serving = _serving(loaded)
     for (version, segment), part in loaded.slices.items():

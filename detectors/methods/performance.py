@@ -6,7 +6,8 @@ weight as say as much as those that were kept; label coverage has Wilson's (1927
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from detectors.base import (
     LABELS_NOT_MATURE,
@@ -21,6 +22,7 @@ from detectors.methods.measures import Measure, Measured, Task
 from detectors.methods.ranking import RANKING
 from detectors.methods.regression import REGRESSION
 from remora.catalogue import METRICS, show
+from remora.config.base import format_duration
 from remora.summaries import PerformanceSummary
 
 __all__ = ["METRICS_OF_KIND", "Maturity", "judge", "value_of"]
@@ -39,10 +41,20 @@ METRICS_OF_KIND: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Maturity:
-    """From when on labelled rows speak: how many there must be, and which share of the predictions."""
+    """From when on labelled rows speak: how many there must be, and which share of the predictions or which age.
+
+    A window that ended `after` ago or longer has the labels that it will have; `age` is how long ago it ended.
+    """
 
     min_labelled: int
     min_coverage: float
+    after: timedelta | None = None
+    age: timedelta = timedelta(0)
+
+    @property
+    def by_age(self) -> bool:
+        """Whether the window is old enough, whatever the share."""
+        return self.after is not None and self.age >= self.after
 
 
 def value_of(metric: str, summary: PerformanceSummary | None, task: Task) -> float | None:
@@ -72,8 +84,20 @@ def judge(
             )
             continue
         rows = labelled, coverage, size
-        results[metric] = _result(metric, measure(found, task), rows, usual)
+        result = _result(metric, measure(found, task), rows, usual)
+        early = coverage is not None and coverage < maturity.min_coverage
+        results[metric] = _by_age(result, maturity) if early and result.verdict == OK else result
     return results
+
+
+def _by_age(result: Result, maturity: Maturity) -> Result:
+    """The same, said to be judged for its age: whoever reads it must know that most labels never came."""
+    after = format_duration(maturity.after or timedelta(0))
+    said = (
+        f" Judged for its age, {after} or more: a share of {maturity.min_coverage:.0%} of the labels has not come, and rows"
+        " without one may have turned out otherwise."
+    ).replace("%", " %")
+    return replace(result, reason=result.reason + said, details={**result.details, "mature_by": "age"})
 
 
 def _result(
@@ -128,9 +152,10 @@ def _not_yet(
     """The verdict and reason of a window that cannot be judged, or None."""
     if coverage is None and found.rows <= 0:
         return NOT_ENOUGH_DATA, "No prediction was answered with success in this window: nothing to judge."
-    if coverage is not None and coverage < maturity.min_coverage:
+    if coverage is not None and coverage < maturity.min_coverage and not maturity.by_age:
+        until = "" if maturity.after is None else f", or the window be {format_duration(maturity.after)} old"
         return LABELS_NOT_MATURE, (
-            f"{_labelled(found)} of {answered} predictions have a label, {maturity.min_coverage:.0%} must:"
+            f"{_labelled(found)} of {answered} predictions have a label, {maturity.min_coverage:.0%} must{until}:"
             " wait for the labels, or see why they do not come."
         ).replace("%", " %")
     if found.rows < maturity.min_labelled:

@@ -104,6 +104,11 @@ class Windows(Section):
         default=timedelta(days=7), description="late rows and labels revise a window this long"
     )
 
+    mature_after: Duration | None = Field(
+        default=None,
+        description="once a window is so old its labels are judged, whatever share of the predictions has one",
+    )
+
     backfill: Duration = Field(
         default=timedelta(days=400),
         description="windows that ended longer ago are not judged, whatever comes in",
@@ -119,6 +124,11 @@ class Windows(Section):
             msg = f"size {format_duration(self.size)} is not a whole number of days"
             raise ValueError(msg)
         return self
+
+    @property
+    def decided_after(self) -> timedelta:
+        """How long after its end a window has its first verdict on everything."""
+        return max(self.lateness, self.label_lateness, self.mature_after or timedelta(0))
 
     def lateness_of(self, job: str) -> timedelta:
         """How long after its end a window of this job is judged."""

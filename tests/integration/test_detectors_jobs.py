@@ -439,3 +439,40 @@ def test_a_feature_that_is_renamed_and_one_out_of_its_range_are_named(database, 
         ("x", "ok"), ("x", "alarm"), ("x", "not_enough_data"),
     ]  # fmt: skip
     assert "999" not in ranges[1].reason
+
+
+def test_a_window_whose_labels_do_not_come_is_judged_once_more_at_its_age(database, config, random):
+    config = parse(CONFIG.replace("label_lateness: 1d", "label_lateness: 1d, mature_after: 10d"))
+    rows = rows_of(random, START)
+    labels = labels_of(random, rows)[:120]
+    write(database, config, "b1", rows, labels)
+    ripe = START + 11 * DAY
+    tick(database, config, ripe - timedelta(seconds=1))
+    (young,) = found(database, metric="accuracy", version="", segment="", window_start=START)
+    assert young.verdict == "labels_not_mature"
+    # It, and the performance of the day that is due at this instant.
+    assert tick(database, config, ripe) == 1 + 1
+    first, second = found(database, metric="accuracy", version="", segment="", window_start=START)
+    assert (first.latest, second.latest, second.revision, second.verdict) == (False, True, 1, "ok")
+    assert second.coverage == pytest.approx(119 / (ROWS - 1))  # the first row was an error
+    assert second.details["mature_by"] == "age"
+    assert tick(database, config, ripe) == 0
+
+
+def test_a_corrected_label_opens_its_window_again(database, config, random):
+    rows = rows_of(random, START)
+    labels = labels_of(random, rows)
+    write(database, config, "b1", rows, labels)
+    now = START + 3 * DAY
+    tick(database, config, now)
+    corrected = [
+        Label(model="m", id=label.id, label=not label.label, timestamp=label.timestamp + timedelta(hours=1))
+        for label in labels[1:31]
+    ]
+    write(database, config, "b2", (), corrected)
+    assert tick(database, config, now) == 1
+    first, second = found(database, metric="accuracy", version="", segment="", window_start=START)
+    right = {row.id: row.prediction == label.label for row, label in zip(rows, labels, strict=True)}
+    turned = sum(1 if not right[label.id] else -1 for label in corrected)
+    assert (first.latest, second.latest, second.size) == (False, True, first.size)
+    assert (second.value - first.value) * first.size == pytest.approx(turned)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -127,3 +129,26 @@ def test_a_row_that_is_taken_back_leaves_nothing():
     alone.add_row(True, True, 0.9, weight=1 / 0.3)
     assert (summary.rows, summary.precision, summary.accuracy) == (1, pytest.approx(alone.precision), 1.0)
     assert summary.brier == pytest.approx(alone.brier)
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict"), [(0, LABELS_NOT_MATURE), (6.9, LABELS_NOT_MATURE), (7, OK), (90, OK)]
+)
+def test_an_old_window_is_judged_by_the_labels_it_has_and_says_so(random, days, verdict):
+    maturity = Maturity(100, 0.5, timedelta(days=7), timedelta(days=days))
+    results = judge(binary(random, 120)[0], 1000, Task("binary"), maturity)
+    assert results["auc"].verdict == verdict
+    if verdict == OK:
+        assert "for its age, 1w or more" in results["auc"].reason
+        assert results["auc"].details["mature_by"] == "age"
+        enough = judge(binary(random, 600)[0], 1000, Task("binary"), maturity)["auc"]
+        assert "age" not in enough.reason
+    else:
+        assert "120 of 1000" in results["auc"].reason
+        assert "or the window be 1w old" in results["auc"].reason
+
+
+def test_age_does_not_make_few_labels_many(random):
+    maturity = Maturity(100, 0.5, timedelta(days=7), timedelta(days=30))
+    results = judge(binary(random, 99)[0], 1000, Task("binary"), maturity)
+    assert results["auc"].verdict == "not_enough_data"

@@ -90,12 +90,14 @@ class Result:
 class Limit:
     """Where a metric of a column becomes an alarm, and in words where that comes from.
 
-    `chance` is how seldom independent rows alone may go beyond what the method reckons with.
+    `chance` is how seldom independent rows alone may go beyond what the method reckons with, `rows` the size of the
+    windows that it was learnt from.
     """
 
     threshold: float
     basis: str
     chance: float = 1e-4
+    rows: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class ColumnLimits:
             phase = phase_of(start, ordinary.alike)
             spreads = self.whole.spreads(self.policy.budget)
             reach = ordinary.reach(spreads, phase, rows_at_least, noise)
-            found[metric] = Limit(max(floor, reach), self._basis(ordinary, learnt=reach > floor), chance)
+            basis = self._basis(ordinary, learnt=reach > floor)
+            found[metric] = Limit(max(floor, reach), basis, chance, ordinary.usual_rows(phase))
         return found
 
     def _basis(self, ordinary: Ordinary, *, learnt: bool) -> str:

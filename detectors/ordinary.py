@@ -5,7 +5,8 @@ the same spread wherever it lies, so roots are compared. A *rate* (missing value
 
 A window's rows are few or many, and depend on each other: one day has one weather. What chance makes of independent
 rows is known and shrinks with their number; what is beyond it was learnt from windows of the reference's size, and
-is assumed to grow in smaller windows and not to shrink in larger ones. So busier traffic never raises alarms by itself.
+in what is judged it is assumed to grow in smaller windows and not to shrink in larger ones. So busier traffic never
+raises alarms by itself. How many rows are usual is learnt by phase too: a Saturday is not a small Friday.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Ordinary:
-    """Learnt from `windows` windows of about `rows` rows: the usual value by phase, and the spread around it."""
+    """Learnt from `windows` windows: by phase the usual value and the usual number of rows, and the spread around it."""
 
     alike: str
     centers: tuple[float, ...]
     spread: float
-    rows: float
+    rows: tuple[float, ...]
     windows: int
     squared: bool
 
@@ -67,20 +68,27 @@ class Ordinary:
         usual = self.centers[phase % len(self.centers)]
         if not self.squared:
             return usual
-        return math.sqrt(usual * max(1.0, self.rows / rows) + noise)
+        return math.sqrt(usual * self._growth(phase, rows) + noise)
 
-    def deviation(self, rows: float) -> float:
+    def deviation(self, phase: int, rows: float) -> float:
         """The spread of windows of so many rows."""
-        return self.spread * max(1.0, math.sqrt(self.rows / rows))
+        return self.spread * math.sqrt(self._growth(phase, rows))
+
+    def usual_rows(self, phase: int) -> float:
+        """How many rows a window of this phase had."""
+        return self.rows[phase % len(self.rows)]
+
+    def _growth(self, phase: int, rows: float) -> float:
+        return max(1.0, self.usual_rows(phase) / rows)
 
     def standing(self, value: float, phase: int, rows: float, noise: float) -> float:
         """How far a window lies above what is usual, in spreads."""
         where = math.sqrt(max(0.0, value)) if self.squared else value
-        return (where - self.center(phase, rows, noise)) / self.deviation(rows)
+        return (where - self.center(phase, rows, noise)) / self.deviation(phase, rows)
 
     def reach(self, spreads: float, phase: int, rows: float, noise: float) -> float:
         """The value that lies so many spreads above what is usual, less `noise` for distances."""
-        edge = self.center(phase, rows, noise) + spreads * self.deviation(rows)
+        edge = self.center(phase, rows, noise) + spreads * self.deviation(phase, rows)
         return edge * edge - noise if self.squared else edge
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +96,9 @@ class Ordinary:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**{**data, "centers": tuple(data["centers"])})
+        rows = data["rows"]  # one number where it was learnt before phases had their own
+        several = (rows,) if isinstance(rows, float) else tuple(rows)
+        return cls(**{**data, "centers": tuple(data["centers"]), "rows": several})
 
 
 def learn(
@@ -96,38 +106,43 @@ def learn(
 ) -> tuple[Ordinary, NDArray[np.float64]]:
     """What is ordinary, and how far each of the windows stands above what the *others* say is usual (NaN: unusable)."""
     usable = seen.usable
-    values, rows, noise = seen.values[usable], seen.rows[usable], seen.noise[usable]
-    typical = float(np.median(rows))
-    grow = np.maximum(1.0, typical / rows)
-    beyond = (values - noise) / grow if seen.squared else values
-    where = np.sqrt(np.maximum(values, 0.0)) if seen.squared else values
-
-    def left(usual: NDArray[np.float64]) -> NDArray[np.float64]:
-        centers = np.sqrt(np.maximum(usual, 0.0) * grow + noise) if seen.squared else usual
-        return np.asarray((where - centers) / np.sqrt(grow))
-
-    best, residuals = "all", left(_others(beyond, np.zeros(len(beyond), dtype=np.int64)))
+    best, residuals, centers, rows = "all", *_residuals(seen, np.zeros(int(usable.sum()), dtype=np.int64))
     for alike in candidates(starts[usable], size)[1:]:
-        tried = left(_others(beyond, phases(starts[usable], alike)))
-        if np.square(tried).mean() < _BETTER * np.square(residuals).mean():
-            best, residuals = alike, tried
-    codes = phases(starts[usable], best)
-    counts = np.bincount(codes)
-    means = np.bincount(codes, weights=beyond) / np.maximum(counts, 1)
-    if seen.squared:
-        means = np.maximum(means, 0.0)
-    near = (
-        np.sort(np.square(residuals))[: -max(1, round(_FREAKS * len(values)))]
-        if len(values) > 1
-        else residuals
-    )
-    spread = float(np.sqrt(near.mean())) * (1 + 1 / math.sqrt(2 * len(values)))
+        tried = _residuals(seen, phases(starts[usable], alike))
+        if _ordinary_square(tried[0]) < _BETTER * _ordinary_square(residuals):
+            best, (residuals, centers, rows) = alike, tried
+    count = len(residuals)
+    spread = math.sqrt(_ordinary_square(residuals)) * (1 + 1 / math.sqrt(2 * count))
     floor = _CHANCE_SPREAD if seen.squared else 1.0
     spread = max(spread, floor * float(np.median(seen.unit[usable])), 1e-9)
     standing = np.full(len(seen.values), np.nan)
     standing[usable] = residuals / spread
-    made = Ordinary(best, tuple(map(float, means)), spread, typical, len(values), seen.squared)
-    return made, standing
+    return Ordinary(best, centers, spread, rows, count, seen.squared), standing
+
+
+def _residuals(
+    seen: Observed, codes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], tuple[float, ...], tuple[float, ...]]:
+    """How far each usable window lies above what the others of its phase say, and each phase's usual value and rows."""
+    values, rows, noise = seen.values[seen.usable], seen.rows[seen.usable], seen.noise[seen.usable]
+    typical = np.array(
+        [np.median(rows[codes == code]) if (codes == code).any() else 1.0 for code in range(codes.max() + 1)]
+    )
+    wide = np.sqrt(np.maximum(1.0, typical[codes] / rows))  # the spread of smaller windows
+    beyond = values - noise if seen.squared else values
+    counts = np.bincount(codes)
+    means = np.bincount(codes, weights=beyond) / np.maximum(counts, 1)
+    usual = _others(beyond, codes)
+    if not seen.squared:
+        return (values - usual) / wide, tuple(map(float, means)), tuple(map(float, typical))
+    where, there = np.sqrt(np.maximum(values, 0.0)), np.sqrt(np.maximum(usual, 0.0) + noise)
+    return (where - there) / wide, tuple(map(float, np.maximum(means, 0.0))), tuple(map(float, typical))
+
+
+def _ordinary_square(residuals: NDArray[np.float64]) -> float:
+    """The mean square of all but the freaks."""
+    squares = np.sort(np.square(residuals))
+    return float((squares[: -max(1, round(_FREAKS * len(squares)))] if len(squares) > 1 else squares).mean())
 
 
 def _others(values: NDArray[np.float64], codes: NDArray[np.int64]) -> NDArray[np.float64]:

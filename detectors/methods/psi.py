@@ -8,6 +8,10 @@ Without any drift PSI is not 0: it is distributed about as (1/n + 1/m) times chi
 freedom, so (B - 1)(1/n + 1/m) is expected of n rows against m in B bins (Yurdakul 2018). The threshold is therefore
 the column's limit plus that expectation, and never below what chance may exceed as seldom as the budget says.
 
+An empty bin costs the more the larger the window: ln n grows. A window that is larger than those from which the limit was
+learnt is therefore measured as if it had their size; else growing traffic would look like drift where bins are empty
+in every window (a weekday in windows of a day).
+
 A normal column whose mean moves by d standard deviations has a PSI of d squared, so the root of what is beyond chance
 is the effect: a shift in standard deviations that would be as far.
 """
@@ -52,8 +56,8 @@ def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -
     size, reference_size = (0 if summary is None else summary.count), reference.summary.count
     if summary is None or size < min_samples or reference_size < min_samples:
         return _too_small(size, reference_size, min_samples)
-    value = psi(reference.bins.counts, reference.bins.masses(summary))
     limit, bins = reference.limits["psi"], len(reference.bins.counts)
+    value = psi(reference.bins.counts, reference.bins.masses(summary) * min(1.0, limit.rows / size))
     noise = expected(bins, size, reference_size)
     threshold = max(limit.threshold + noise, chance(bins, size, reference_size, limit.chance))
     verdict = ALARM if value > threshold else OK

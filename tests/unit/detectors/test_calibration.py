@@ -8,11 +8,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from detectors.base import ColumnReference, ColumnWindow
+from detectors.binning import categorical_bins
 from detectors.budget import Budget
 from detectors.calibration import MIN_WINDOWS, Whole, calibrate
+from detectors.lasting import watch
 from detectors.limits import Policy, limits_of
-from detectors.methods.psi import expected, psi
+from detectors.methods.psi import expected, judge, psi
 from detectors.observing import WindowTable, missing_rates, psi_distances, unseen_rates
+from remora.summaries import CategoricalSummary
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 BUDGET = Budget(1, timedelta(days=30))
@@ -89,6 +93,45 @@ def test_the_hours_of_a_day_are_told_apart(random):
     at_noon, at_six = (psi_limit(limits, 400, MONDAY + hour * HOUR).threshold for hour in (12, 6))
     assert at_six > 3 * at_noon
     assert "windows of the same hour" in psi_limit(limits, 400, MONDAY + 6 * HOUR).basis
+
+
+def weekdays(random, days, rows):
+    """A day's rows have one weekday, but for those of the evening before; at the weekend there are fewer."""
+    counts = np.zeros((days, 7))
+    for number in range(days):
+        size = rows * (0.8 if number % 7 > 4 else 1.0) * random.uniform(0.97, 1.03)
+        before = random.binomial(int(size), 0.15)
+        counts[number, number % 7], counts[number, (number - 1) % 7] = int(size) - before, before
+    return counts
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.1, 3.0])
+def test_bins_that_are_always_empty_are_no_drift_however_traffic_grows(random, growth):
+    """An empty bin costs the more the larger a window is: a weekday in windows of a day had alarms from that alone."""
+    counts = weekdays(random, 59, 900)
+    counts[38:40] = np.round(counts[38:40] * 0.3)  # two days of blizzard must not hide that weekdays differ
+    names = "MTWHFSU"
+    reference = summary_of(names, counts.sum(axis=0))
+    bins = categorical_bins(reference.counts())
+    order = [names.index(name) for name in bins.categories]
+    others = np.zeros((len(counts), len(bins.counts) - len(order)))
+    limits = limits_from({"weekday": np.hstack([counts[:, order], others])})["weekday"]
+    assert limits.ordinary["psi"].alike == "weekday"
+    kept = None
+    for number, row in enumerate(weekdays(random, 140, 900 * growth)):
+        start, window = MONDAY + number * DAY, summary_of(names, row)
+        at = limits.at(start, window.count, reference.count, len(bins.counts))
+        column = ColumnReference("weekday", "categorical", reference, bins, at)
+        found = judge(column, ColumnWindow(window.count, categorical=window), 30)
+        found = watch("psi", found, limits, kept, start, "cusum")
+        kept = found.details.get("watch")
+        assert found.verdict == "ok", (number, found.reason)
+
+
+def summary_of(names, counts):
+    summary = CategoricalSummary()
+    summary.update([name for name, count in zip(names, counts, strict=True) for _ in range(int(count))])
+    return summary
 
 
 def test_more_rows_never_raise_a_limit_and_fewer_never_lower_it(random):

@@ -12,6 +12,7 @@ import typer
 
 from remora.cli import (
     action,
+    backtest,
     check,
     delivery,
     demo,
@@ -48,6 +49,7 @@ app.command("demo")(demo.demo)
 app.command("import")(imports.import_files)
 app.command("check")(check.check)
 app.command("schema")(schema.schema)
+app.command("backtest")(backtest.backtest)
 app.command("gate")(gate.gate)
 app.command("migrate")(migrate.migrate)
 app.add_typer(reference.app, name="reference")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from remora.cli.calling import AsJson, print_json, print_table
 from remora.cli.options import DatabaseUrl
+from remora.cli.reference import opened
 from remora.errors import UserError
-
-if TYPE_CHECKING:
-    from remora.database import Database
 
 __all__ = ["app"]
 
@@ -63,9 +59,14 @@ def create(
             raise UserError(msg)
     life = None if expires_in is None else _life(expires_in)
     now = datetime.now(UTC)
-    with _opened(database) as opened:
+    with opened(database) as connected:
         made = create_token(
-            opened, name=name, scopes=scopes, now=now, actor=_ACTOR, expires_at=now + life if life else None
+            connected,
+            name=name,
+            scopes=scopes,
+            now=now,
+            actor=_ACTOR,
+            expires_at=now + life if life else None,
         )
     print(made)
 
@@ -76,8 +77,8 @@ def list_all(database: DatabaseUrl, as_json: AsJson = False) -> None:
     from remora.security import list_tokens
 
     now = datetime.now(UTC)
-    with _opened(database) as opened:
-        known = list_tokens(opened)
+    with opened(database) as connected:
+        known = list_tokens(connected)
     if as_json:
         print_json([
             {
@@ -116,25 +117,12 @@ def revoke(
     from remora.security import id_of, revoke_token
 
     identity = id_of(identity) if identity.startswith("rmr_") else identity  # a secret is not said again
-    with _opened(database) as opened:
-        revoked = revoke_token(opened, identity, now=datetime.now(UTC), actor=_ACTOR)
+    with opened(database) as connected:
+        revoked = revoke_token(connected, identity, now=datetime.now(UTC), actor=_ACTOR)
     if not revoked:
         msg = f"there is no valid token {identity!r}: see remora token list"
         raise UserError(msg)
     print(f"{identity} is revoked")
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Database]:
-    from remora import schema
-    from remora.database import connect
-
-    opened = connect(url)
-    try:
-        schema.prepare(opened)
-        yield opened
-    finally:
-        opened.dispose()
 
 
 def _life(text: str) -> timedelta:

@@ -30,6 +30,9 @@ def remora(*arguments, **environment):
         ["token", "list"],
         ["token", "revoke"],
         ["silence", "add"],
+        ["backtest"],
+        ["rules", "test"],
+        ["schema"],
         ["delivery", "retry"],
     ],
 )

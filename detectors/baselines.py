@@ -11,6 +11,7 @@ from detectors.binning import Bins
 from detectors.budget import Budget
 from detectors.limits import ColumnLimits, Policy, limits_of
 from detectors.methods.estimated import Meaning, meaning_of
+from detectors.methods.losses import LossModel
 from detectors.methods.measures import Task
 from remora.summaries import CategoricalSummary, NumericSummary, PerformanceSummary, decode
 from remora.summaries.profile import PERFORMANCE
@@ -27,12 +28,13 @@ __all__ = ["Baseline", "Baselines", "policy_of", "task_of"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """An active reference: its columns and their limits, how good the model was, and what its scores mean."""
+    """An active reference: its columns with limits, how good the model was, and what scores and features say of that."""
 
     columns: Mapping[str, ColumnReference] = field(default_factory=dict)
     performance: PerformanceSummary | None = None
     meaning: Meaning = field(default_factory=Meaning)
     limits: Mapping[str, ColumnLimits] = field(default_factory=dict)
+    losses: LossModel | None = None
 
 
 class Baselines:
@@ -74,14 +76,16 @@ def task_of(model: Model) -> Task:
 
 
 def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Baseline:
-    columns, limits, performance = {}, {}, None
+    columns, limits, performance, losses = {}, {}, None, None
     policy = policy_of(model)
     for row in rows:
         name, summary = row.column_name, decode(row.data)
         if name == PERFORMANCE and isinstance(summary, PerformanceSummary):
             performance = summary
+            learnt = row.calibration.get("losses")
+            losses = None if learnt is None else LossModel.from_json(learnt)
         elif isinstance(summary, NumericSummary | CategoricalSummary):
             bins = Bins.from_json(row.bins)
             columns[name] = ColumnReference(name, row.kind, summary, bins, allowed=model.ranges.get(name))
             limits[name] = limits_of(row.calibration, whole, len(rows), policy)
-    return Baseline(columns, performance, meaning_of(performance, task_of(model)), limits)
+    return Baseline(columns, performance, meaning_of(performance, task_of(model)), limits, losses)

@@ -27,6 +27,7 @@ from detectors.errors import ReferenceFileError
 from detectors.observing import WindowTable, missing_rates, psi_distances, unseen_rates
 from detectors.ordinary import Observed
 from detectors.reference_file import Rows, read_rows
+from detectors.reference_losses import losses_of
 from detectors.reference_rows import Stretch, traffic_rows
 from remora import __version__
 from remora.config import Config
@@ -137,7 +138,9 @@ def store_rows(database: Database, config: Config, target: Target, rows: Rows, n
         columns.append(_column(SCORE, rows.score, settings, windows))
     if rows.prediction is not None and rows.prediction.notna().any():
         columns.append(_column(PREDICTION, rows.prediction, settings, windows))
-    label = [] if rows.label is None else [_performance(rows, settings.kind, settings.positive)]
+    label = (
+        [] if rows.label is None else [_performance(rows, settings, [column.stored for column in columns])]
+    )
     made, kept = _made(target, settings, windows.starts, columns, label, (len(rows), rows.source))
     _insert(database, made, target, kept, rows, now)
     return made
@@ -267,7 +270,9 @@ def _stored(name: str, summary: NumericSummary | CategoricalSummary, bins: Bins)
     return {"column_name": name, "kind": summary.kind, "data": encode(summary), "bins": bins.to_json()}
 
 
-def _performance(rows: Rows, kind: str, positive: str) -> dict[str, Any]:
+def _performance(rows: Rows, model: Model, columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    kind, positive = model.kind, model.positive
+    losses = losses_of(rows, columns) if kind == "regression" else None
     summary = PerformanceSummary()
     for label, prediction, score in zip(
         _plain(rows.label, len(rows)),
@@ -282,7 +287,7 @@ def _performance(rows: Rows, kind: str, positive: str) -> dict[str, Any]:
         "kind": summary.kind,
         "data": encode(summary),
         "bins": {},
-        "calibration": {},
+        "calibration": {} if losses is None else {"losses": losses},
     }
 
 

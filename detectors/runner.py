@@ -24,7 +24,7 @@ from detectors.baselines import Baseline, Baselines, task_of
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
-from detectors.methods import FEATURE_METHODS, KINDS, estimated, performance, schema, traffic
+from detectors.methods import FEATURE_METHODS, KINDS, direct_loss, estimated, performance, schema, traffic
 from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
 from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
@@ -215,9 +215,14 @@ def _window(name: str, part: Slice) -> ColumnWindow:
 
 
 def _estimates(part: Slice, baseline: Baseline | None, task: Task) -> dict[str, Result]:
-    """What the scores say of the performance, where there are any: long before the labels do."""
+    """What scores, or a regression's features, say of the performance: long before the labels do."""
 
     def compute() -> dict[str, Result]:
+        if task.kind == "regression" and baseline is not None:
+            windows = {name: _window(name, part) for name in part.columns}
+            return direct_loss.judge(
+                baseline.losses, baseline.columns, windows, part.answered, baseline.performance
+            )
         scores = part.get(SCORES, ScoreSummary)
         if scores is None or baseline is None:
             return {}

@@ -69,9 +69,10 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-# What the scores say of these before the labels come.
+# What the scores, or a regression's features, say of these before the labels come.
 _ESTIMATED = (
     "accuracy", "precision", "recall", "f1", "f1_macro", "auc", "auc_macro", "log_loss", "brier", "base_rate",
+    "mae", "rmse",
 )  # fmt: skip
 
 METRICS |= {

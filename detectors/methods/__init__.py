@@ -3,6 +3,7 @@
 from detectors.base import FeatureMethod
 from detectors.methods import (
     chi_square,
+    direct_loss,
     estimated,
     hellinger,
     jensen_shannon,
@@ -21,7 +22,7 @@ from detectors.methods import (
     wrong_type,
 )
 
-__all__ = ["FEATURE_METHODS", "KINDS", "estimated", "performance", "schema", "traffic"]
+__all__ = ["FEATURE_METHODS", "KINDS", "direct_loss", "estimated", "performance", "schema", "traffic"]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {
     "psi": psi.judge,

@@ -34,7 +34,7 @@ MIN_KNOWN = 0.9  # share of the window's rows whose scores the reference knows
 ESTIMATES_OF_KIND: dict[str, tuple[str, ...]] = {
     "binary": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "base_rate"),
     "multiclass": ("accuracy", "f1_macro", "auc_macro", "log_loss"),
-    "regression": (),
+    "regression": ("mae", "rmse"),  # by detectors.methods.direct_loss
     "ranking": (),
 }
 
@@ -49,7 +49,7 @@ class Meaning:
 
 def meaning_of(reference: PerformanceSummary | None, task: Task) -> Meaning:
     """Learnt from the labelled rows of the reference."""
-    if reference is None or not ESTIMATES_OF_KIND[task.kind]:
+    if reference is None or task.kind not in {"binary", "multiclass"}:
         return Meaning()
     if task.kind == "binary":
         pairs = {task.positive: (reference.positive_scores, reference.negative_scores)}

@@ -16,7 +16,7 @@ from detectors.base import ALARM, NOT_ENOUGH_DATA, OK, ColumnReference, ColumnWi
 from detectors.chance import CHANCE
 from remora.summaries import NumericSummary
 
-__all__ = ["MINIMUM_EFFECT", "bound", "judge"]
+__all__ = ["MINIMUM_EFFECT", "bound", "judge", "outside"]
 
 MINIMUM_EFFECT = 0.01  # a share of the values, where nobody has stated a range
 
@@ -44,7 +44,7 @@ def judge(reference: ColumnReference, current: ColumnWindow, min_samples: int) -
             reference_size=usual.count,
         )
     low, high = stated or _seen(usual)
-    below, above = _outside(summary, low, high)
+    below, above = outside(summary, low, high)
     value = min(1.0, below + above)
     if stated is not None:
         threshold, basis = 0.0, "none, as remora.yaml states the range"
@@ -71,8 +71,8 @@ def _seen(summary: object) -> tuple[float | None, float | None]:
     return (summary.minimum, summary.maximum) if isinstance(summary, NumericSummary) else (None, None)
 
 
-def _outside(summary: NumericSummary, low: float | None, high: float | None) -> tuple[float, float]:
-    """The shares below and above; at least one value where the exact lowest or highest says that there is one."""
+def outside(summary: NumericSummary, low: float | None, high: float | None) -> tuple[float, float]:
+    """The shares below and above; one value at least value where the exact lowest or highest says that there is one."""
     one = 1 / summary.count
     below = above = 0.0
     if low is not None and summary.minimum is not None and summary.minimum < low:

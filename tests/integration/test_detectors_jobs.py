@@ -476,3 +476,34 @@ def test_a_corrected_label_opens_its_window_again(database, config, random):
     turned = sum(1 if not right[label.id] else -1 for label in corrected)
     assert (first.latest, second.latest, second.size) == (False, True, first.size)
     assert (second.value - first.value) * first.size == pytest.approx(turned)
+
+
+def test_a_regressions_error_is_estimated_before_the_labels_come(database, random, tmp_path):
+    config = parse(CONFIG.replace("  m:\n", "  m:\n    kind: regression\n"))
+    x = random.normal(size=6000)
+    frame = pd.DataFrame({"x": x, "prediction": 10 + x})
+    frame["label"] = frame["prediction"] + random.normal(0, np.exp(x / 2))
+    path = tmp_path / "reference.csv"
+    frame.to_csv(path, index=False)
+    build(database, config, model="m", version="", path=path, now=WALL)
+    rows = [
+        replace(row, prediction=10 + row.features["x"], scores=None, features={"x": row.features["x"]})
+        for row in rows_of(random, START, shift=0.7)
+    ]
+    write(database, config, "b", rows)
+    labels = [
+        Label(
+            model="m", id=row.id, label=row.prediction + random.normal(0, np.exp(row.features["x"] / 2)),
+            timestamp=row.timestamp + timedelta(hours=1),
+        )
+        for row in rows
+    ]  # fmt: skip
+    write(database, config, "l", (), labels)
+    tick(database, config, START + 3 * DAY)
+    estimated, real = (
+        found(database, metric=metric, version="", segment="", window_start=START)[0]
+        for metric in ("estimated_mae", "mae")
+    )
+    assert estimated.low <= real.value <= estimated.high
+    assert estimated.value > estimated.reference_value * 1.2
+    assert "features as they did in the reference" in estimated.reason

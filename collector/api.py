@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
@@ -24,10 +24,14 @@ _JSON = {"application/json", ""}
 _LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 _PACKED = {"application/msgpack", "application/x-msgpack"}
 _RETRY_SECONDS = "5"
+BatchId = Annotated[str, Path(max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
 def router(ingest: Ingest, guard: Guard) -> APIRouter:
-    """`POST /v1/predictions`, `/v1/labels`, `/v1/exchanges`, `/v1/events`, `/v1/batches`, `/v1/collectors`; `GET /v1/status`."""
+    """`POST /v1/predictions`, `/v1/labels`, `/v1/exchanges`, `/v1/events`, `/v1/batches`, `/v1/collectors`; `GET /v1/status`.
+
+    `POST /v1/aside/{batch}/retry` and `DELETE /v1/aside/{batch}` settle what was set aside.
+    """
     routes = APIRouter()
 
     async def predictions(request: Request) -> Response:
@@ -67,7 +71,29 @@ def router(ingest: Ingest, guard: Guard) -> APIRouter:
     routes.add_api_route(
         "/v1/status", status, methods=["GET"], dependencies=[Depends(guard.require("read"))], **STATUS
     )
+    _aside(routes, ingest, guard)
     return routes
+
+
+def _aside(routes: APIRouter, ingest: Ingest, guard: Guard) -> None:
+    may_settle = [Depends(guard.require("write"))]
+
+    @routes.post("/v1/aside/{batch}/retry", status_code=202, dependencies=may_settle, response_model=None)
+    async def retry(batch: BatchId) -> Response:
+        """Deliver a batch that was set aside after all, behind all that waits."""
+        return await _answered(_settled(batch, ingest.retry_aside(batch), "accepted"))
+
+    @routes.delete("/v1/aside/{batch}", dependencies=may_settle, response_model=None)
+    async def discard(batch: BatchId) -> Response:
+        """Delete a batch that was set aside, for good."""
+        return await _answered(_settled(batch, ingest.discard_aside(batch), "discarded"))
+
+
+async def _settled(batch: str, work: Awaitable[int], name: str) -> Response:
+    records = await work
+    if not records:
+        raise HTTPException(404, f"no batch {batch} was set aside, or it is gone already")
+    return JSONResponse({"batch": batch, name: records}, 202 if name == "accepted" else 200)
 
 
 async def _records(request: Request, ingest: Ingest, take: Callable[..., Awaitable[Parsed]]) -> Response:

@@ -145,6 +145,14 @@ class Ingest:
             "lag_seconds": round(self.spool.age(), 3),
         }
 
+    async def retry_aside(self, batch: str) -> int:
+        """Deliver a batch that was set aside after all; how many records. Raises SpoolError."""
+        return await asyncio.to_thread(self.spool.retry_aside, batch)
+
+    async def discard_aside(self, batch: str) -> int:
+        """Delete a batch that was set aside; how many records. Raises SpoolError."""
+        return await asyncio.to_thread(self.spool.discard_aside, batch)
+
     def now(self) -> datetime:
         """The collector's clock."""
         return self._clock()

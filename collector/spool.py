@@ -200,6 +200,33 @@ class Spool:
 
         self._aside = self.transact(action).result()
 
+    def retry_aside(self, batch: str) -> int:
+        """Let a batch that was set aside wait for its delivery again, behind all others; how many records.
+
+        That is 0 where no such batch lies there. Raises SpoolFullError, and then it stays where it is.
+        """
+
+        def action(file: SpoolFile, counts: dict[str, int]) -> tuple[int, list[Aside]]:
+            entries = file.take_aside(batch)
+            records = sum(entry.count for entry in entries)
+            self.take_room(counts, sum(entry.size for entry in entries))
+            file.insert(entries, self._clock())
+            counts["set_aside"] -= records
+            return records, file.aside(_SHOWN)
+
+        records, self._aside = self.transact(action).result()
+        return int(records)
+
+    def discard_aside(self, batch: str) -> int:
+        """Delete a batch that was set aside for good; it stays counted. How many records."""
+
+        def action(file: SpoolFile, _counts: dict[str, int]) -> tuple[int, list[Aside]]:
+            records = sum(entry.count for entry in file.take_aside(batch))
+            return records, file.aside(_SHOWN)
+
+        records, self._aside = self.transact(action).result()
+        return int(records)
+
     def expire(self, seconds: float) -> int:
         """Drop what has waited longer; how many records that were."""
         if self.age() <= seconds:

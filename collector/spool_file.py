@@ -272,6 +272,13 @@ class SpoolFile:
         query = "SELECT batch, sum(count), max(at), max(reason) FROM aside GROUP BY batch ORDER BY max(n) DESC LIMIT ?"
         return [Aside(*row) for row in self.connection.execute(query, (limit,))][::-1]
 
+    def take_aside(self, batch: str) -> list[Entry]:
+        """The entries of a batch that was set aside, which lie there no longer."""
+        query = "SELECT kind, data, count FROM aside WHERE batch = ? ORDER BY n"
+        entries = [Entry(*row) for row in self.connection.execute(query, (batch,))]
+        self.connection.execute("DELETE FROM aside WHERE batch = ?", (batch,))
+        return entries
+
 
 def open_file(path: Path) -> SpoolFile:
     """Open or make the file; one that SQLite cannot read is put beside and a new one begun, with a loud message."""

@@ -12,6 +12,7 @@ import typer
 
 from remora.cli import (
     action,
+    aside,
     backtest,
     check,
     delivery,
@@ -59,6 +60,7 @@ app.add_typer(action.app, name="action")
 app.add_typer(rules.app, name="rules")
 app.add_typer(silence.app, name="silence")
 app.add_typer(delivery.app, name="delivery")
+app.add_typer(aside.app, name="aside")
 app.add_typer(token.app, name="token")
 app.command("version")(version.version)
 

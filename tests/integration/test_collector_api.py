@@ -19,9 +19,11 @@ from collector.errors import RefusedError
 from collector.ingest import Ingest
 from collector.privacy import Gate
 from collector.spool import Receipt, Spool, to_batch
+from remora.cli import main
 from remora.config import Config
 from remora.records import Batch, Label, Prediction
 from remora.security import Guard
+from tests.example_server import serving
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 JSON = {"content-type": "application/json"}
@@ -304,3 +306,37 @@ def test_openapi_describes_the_bodies(api):
     body = document["paths"]["/v1/predictions"]["post"]["requestBody"]
     assert set(body["content"]) == {"application/json", "application/x-ndjson"}
     assert "503" in document["paths"]["/v1/labels"]["post"]["responses"]
+
+
+@pytest.fixture
+def aside(api, capsys):
+    """`remora aside …` against the application with one poison record set aside."""
+    api.post("/v1/predictions", {**GOOD, "features": {"secret": "of-a-patient"}})
+    api.spool.set_aside(api.spool.seal(10), "the database refuses it: value out of range")
+
+    def run(*arguments, code=0):
+        with pytest.raises(SystemExit) as ended:
+            main(["aside", *arguments, "--collector", f"{url}/remora"])
+        said = capsys.readouterr()
+        assert ended.value.code == code, said.err
+        return said.out if code == 0 else said.err
+
+    with serving(api.app) as url:
+        yield run
+
+
+def test_what_was_set_aside_is_settled_from_the_terminal(api, aside):
+    [batch] = [one.batch for one in api.spool.aside()]
+    listed = aside("list")
+    assert re.search(
+        rf"^{re.escape(batch)}  1 .*  the database refuses it: value out of range$", listed, re.MULTILINE
+    )
+    assert "of-a-patient" not in listed + aside("list", "--json")
+    assert aside("retry", batch) == f"{batch}: 1 records wait for their delivery again\n"
+    assert aside("list") == "nothing was set aside\n"
+    sealed = api.spool.seal(10)
+    assert [row.id for row in to_batch(sealed, "t").predictions] == ["a"]
+    api.spool.set_aside(sealed, "refused again")
+    assert aside("discard", sealed.id) == f"{sealed.id}: 1 records are gone\n"
+    assert f"no batch {sealed.id} was set aside" in aside("retry", sealed.id, code=2)
+    assert api.call("GET", "/v1/status").json()["balance"]["records"]["difference"] == 0

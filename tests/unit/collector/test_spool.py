@@ -200,9 +200,14 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     spool.close()
 
 
+def all_again(spool):
+    for one in spool.aside():
+        assert spool.retry_aside(one.batch) == one.records
+
+
 @given(
     steps=st.lists(
-        st.sampled_from(["put", "many", "seal", "deliver", "split", "aside", "reopen"]), max_size=25
+        st.sampled_from(["put", "many", "seal", "deliver", "split", "aside", "retry", "reopen"]), max_size=25
     )
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -210,15 +215,16 @@ def test_the_counters_balance_whatever_happens(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("spool")
     spool, number, delivered, aside = Spool(folder), 0, [], []
     for step in steps:
-        if step == "put":
-            spool.put(entries(number, number + 1)).result(5)
-            number += 2
-        elif step == "many":
-            spool.put(encode_records([record(number + n) for n in range(5)])).result(5)
-            number += 5
+        if step in {"put", "many"}:
+            count = 2 if step == "put" else 5
+            spool.put(encode_records([record(number + n) for n in range(count)])).result(5)
+            number += count
         elif step == "reopen":
             spool.close()
             spool = Spool(folder)
+        elif step == "retry":
+            all_again(spool)
+            aside.clear()
         elif (sealed := spool.seal(3)) is not None and step != "seal":
             ids = [row.id for row in to_batch(sealed, "t").predictions]
             if step == "deliver":
@@ -435,3 +441,31 @@ def test_a_writer_that_dies_leaves_nobody_waiting_and_says_so(tmp_path, capsys):
     again = Spool(tmp_path, wait=0.1)
     assert again.pending == 0
     again.close()
+
+
+def test_what_was_set_aside_is_tried_again_or_discarded(spool):
+    for number in (1, 2):
+        spool.put(entries(number)).result(5)
+        spool.set_aside(spool.seal(10), "poison")
+    first, second = (one.batch for one in spool.aside())
+    assert spool.retry_aside(first) == 1
+    assert (spool.counters()["set_aside"], spool.pending) == (1, 1)
+    again = spool.seal(10)
+    assert again.id != first  # a batch of its own: the database takes it once, under this id
+    assert [row.id for row in to_batch(again, "t").predictions] == ["p1"]
+    assert spool.retry_aside(first) == 0
+    assert spool.discard_aside(second) == 1
+    assert (spool.aside(), spool.counters()["set_aside"], spool.discard_aside(second)) == ([], 1, 0)
+
+
+def test_what_does_not_fit_stays_aside(tmp_path):
+    spool = Spool(tmp_path, limit=40_000)
+    spool.put(entries(1, text="x" * 2000)).result(5)
+    spool.set_aside(spool.seal(10), "poison")
+    while spool.counters()["bytes"] < 38_500:
+        spool.put(entries(2, text="y" * 500)).result(5)
+    [one] = spool.aside()
+    with pytest.raises(SpoolFullError):
+        spool.retry_aside(one.batch)
+    assert ([kept.batch for kept in spool.aside()], spool.counters()["set_aside"]) == ([one.batch], 1)
+    spool.close()

@@ -30,6 +30,7 @@ def remora(*arguments, **environment):
         ["token", "list"],
         ["token", "revoke"],
         ["silence", "add"],
+        ["aside", "retry"],
         ["backtest"],
         ["rules", "test"],
         ["schema"],

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import secrets
 import time
 import zlib
@@ -23,15 +24,25 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from fastapi import HTTPException, Request
+from prometheus_client import Counter
 
 from remora import tables
 from remora.database import Database
 from remora.errors import UnavailableError, UserError
+from remora.rates import Rates
+from remora.telemetry import REGISTRY
 
-__all__ = ["SCOPES", "Guard", "KnownToken", "create_token", "id_of", "list_tokens", "revoke_token"]
+__all__ = ["RATE", "SCOPES", "Guard", "KnownToken", "create_token", "id_of", "list_tokens", "revoke_token"]
 
+_LIMITED = Counter(
+    "remora_requests_limited", "Requests that were answered with 429.", ["by"], registry=REGISTRY
+)
 SCOPES = ("ingest", "read", "write", "admin")
 
+RATE = 1000.0
+"""Requests a second that one token may make if nothing else is said; twice as many at once."""
+
+_ATTEMPTS, _ATTEMPTS_AT_ONCE = 1.0, 30.0  # a second, from one address, with no or a wrong token
 _CACHE_SECONDS = 30.0
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH, _CHECK_LENGTH, _ID_LENGTH = 43, 6, 12
@@ -54,14 +65,17 @@ class Guard:
     """Checks requests against the configured token, which may do everything, and those of the database."""
 
     def __init__(
-        self, token: str | None, database: Database | None, *, clock: Callable[[], datetime] = _utc_now
-    ) -> None:
+        self, token: str | None, database: Database | None, *, rate: float = RATE,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:  # fmt: skip
         self._own = _digest(token) if token else None
         self._database = database
         self._clock = clock
         self._known: dict[str, _Token] | None = None
         self._loaded = float("-inf")
         self._reloading = asyncio.Lock()
+        self._requests = Rates(rate, max(1.0, 2 * rate))
+        self._attempts = Rates(_ATTEMPTS, _ATTEMPTS_AT_ONCE)
 
     @property
     def protected(self) -> bool:
@@ -71,7 +85,7 @@ class Guard:
         return self._own is not None or bool(self._known)
 
     def require(self, scope: str) -> Callable[[Request], Coroutine[Any, Any, None]]:
-        """A FastAPI dependency that lets a request pass or answers 400, 401, 403 or 503."""
+        """A FastAPI dependency that lets a request pass or answers 400, 401, 403, 429 or 503."""
         if scope not in SCOPES:
             raise ValueError(f"{scope!r} is not a scope: choose among {', '.join(SCOPES)}")
 
@@ -83,12 +97,16 @@ class Guard:
             await self._refresh()
             if self._own is None and not self._known:
                 return
-            granted = self._granted(_shown(request))
-            if granted is None:
+            shown = _shown(request)
+            granted = self._granted(shown)
+            if granted is None:  # a valid token is not held up by who guesses beside it
+                address = request.client.host if request.client else ""
+                _slow_down("address", self._attempts.take(address, time.monotonic()))
                 headers = {"WWW-Authenticate": 'Bearer realm="remora", Basic realm="remora"'}
                 raise HTTPException(401, "a valid token is needed", headers)
             if not {scope, "admin"} & granted:
                 raise HTTPException(403, f"this token may not do that: it needs the scope {scope}")
+            _slow_down("token", self._requests.take(_digest(shown or ""), time.monotonic()))
 
         return check
 
@@ -131,6 +149,14 @@ class Guard:
             for row in rows
         }
         self._loaded = time.monotonic()
+
+
+def _slow_down(who: str, seconds: float) -> None:
+    """Answer 429 where somebody has to wait; before any work is done for them."""
+    if seconds > 0:
+        _LIMITED.labels(who).inc()
+        what = "this token asks too often" if who == "token" else "too many requests without a valid token"
+        raise HTTPException(429, f"{what}: try again later", {"Retry-After": str(math.ceil(seconds))})
 
 
 def create_token(

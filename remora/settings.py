@@ -164,6 +164,7 @@ class ServerSettings:
     hash_key: str | None = None
     allow_commands: tuple[str, ...] = ()
     tls: Tls | None = None
+    token_rate: float = 1000.0
 
 
 def check_exposure(address: Address | UnixAddress, what: str, *, protected: bool) -> None:

@@ -68,6 +68,15 @@ def server(
         ),
     ] = None,
     token: Token = None,
+    token_rate: Annotated[
+        float,
+        typer.Option(
+            "--token-rate",
+            envvar="REMORA_TOKEN_RATE",
+            min=0,
+            help="Requests a second that one token may make, twice as many at once; 0 is no limit.",
+        ),
+    ] = 1000.0,
     hash_key: HashKey = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -85,6 +94,7 @@ def server(
         reports=reports,
         archive=archive,
         token=token,
+        token_rate=token_rate,
         external_url=parse_http_url(external_url, "--external-url") if external_url else None,
         hash_key=check_hash_key(hash_key),
         allow_commands=tuple(allow_command or ()),

@@ -46,7 +46,7 @@ def serve(settings: ServerSettings) -> None:
         config = config.model_copy(update={"external_url": settings.external_url})
     database = connect(settings.database)
     schema.prepare(database)
-    guard = Guard(settings.token, database)
+    guard = Guard(settings.token, database, rate=settings.token_rate)
     check_exposure(settings.listen, "the server", protected=guard.protected)
     check_tls(settings.tls)
     listener = listen(settings.listen, "--listen")

@@ -151,3 +151,28 @@ def test_unknown_scopes_are_refused(sqlite_database):
         create_token(sqlite_database, name="m", scopes=["flying"], now=NOW, actor="me")
     with pytest.raises(ValueError, match="flying"):
         Guard(None, None).require("flying")
+
+
+def test_a_token_that_asks_too_often_waits_and_no_other_does(sqlite_database):
+    busy = create_token(sqlite_database, name="busy", scopes=["read"], now=NOW, actor="me")
+    calm = create_token(sqlite_database, name="calm", scopes=["read"], now=NOW, actor="me")
+    client = client_of(Guard(None, sqlite_database, rate=0.01))
+    assert client.get("/read", headers=bearer(busy)).status_code == 200
+    limited = client.get("/read", headers=bearer(busy))
+    assert (limited.status_code, limited.json()) == (
+        429,
+        {"detail": "this token asks too often: try again later"},
+    )
+    assert 90 <= int(limited.headers["retry-after"]) <= 100
+    assert client.get("/read", headers=bearer(calm)).status_code == 200
+
+
+def test_guessing_is_slowed_down_and_a_valid_token_is_not(sqlite_database):
+    token = create_token(sqlite_database, name="ann", scopes=["read"], now=NOW, actor="me")
+    client = client_of(Guard(None, sqlite_database))
+    tried = [client.get("/read", headers=bearer("wrong")) for _ in range(40)]
+    codes = [answer.status_code for answer in tried]
+    assert codes[:30] == [401] * 30
+    assert codes[-1] == 429
+    assert tried[-1].headers["retry-after"] == "1"
+    assert client.get("/read", headers=bearer(token)).status_code == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from detectors import queries
@@ -35,6 +35,7 @@ class Baseline:
     meaning: Meaning = field(default_factory=Meaning)
     limits: Mapping[str, ColumnLimits] = field(default_factory=dict)
     losses: LossModel | None = None
+    reference_id: str = ""
 
 
 class Baselines:
@@ -61,7 +62,8 @@ class Baselines:
             with self._database.read() as connection:
                 rows = queries.columns_of(connection, found)
                 whole = queries.calibration_of(connection, found)
-            self._read[found] = _baseline(rows, whole, self._config.model(model))
+            baseline = _baseline(rows, whole, self._config.model(model))
+            self._read[found] = replace(baseline, reference_id=found)
         return self._read[found]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +24,21 @@ from detectors.baselines import Baseline, Baselines, task_of
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
-from detectors.methods import FEATURE_METHODS, KINDS, direct_loss, estimated, performance, schema, traffic
+from detectors.methods import (
+    FEATURE_METHODS,
+    KINDS,
+    MULTIVARIATE,
+    direct_loss,
+    estimated,
+    performance,
+    schema,
+    traffic,
+)
+from detectors.methods.encoding import encode_rows
 from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
 from detectors.methods.measures import Task
 from detectors.methods.performance import METRICS_OF_KIND, Maturity
+from detectors.row_samples import reference_rows, window_rows
 from detectors.windows import Window
 from remora.catalogue import METRICS
 from remora.config import Config
@@ -54,6 +65,9 @@ FAILURES = Counter(
     "remora_metric_failures", "Metrics of windows that could not be computed", ["metric"], registry=REGISTRY
 )
 
+# A sample of the rows of the window, and of the reference of this id.
+Rows = Callable[[str], tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]
+
 # Version, segment, metric and feature, and what was found.
 Found = tuple[str, str, str, str, Result]
 
@@ -79,6 +93,7 @@ class _Job:
     model: Model
     window: Window
     now: datetime
+    rows: Rows
     find: Callable[[str], Baseline | None]
     families: int
     before: Mapping[tuple[str, str, str, str], Mapping[str, Any]]
@@ -89,8 +104,20 @@ def judge(database: Database, config: Config, key: RunKey, baselines: Baselines,
     window = Window(key.start, key.end)
     loaded = load(database, key.model, window, key.job)
     model = config.model(key.model)
+
+    def rows_of(reference_id: str) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        with database.read() as connection:
+            return reference_rows(connection, reference_id), window_rows(connection, key.model, window)
+
     job = _Job(
-        loaded, model, window, now, lambda version: baselines.of(key.model, version), _families(loaded), {}
+        loaded,
+        model,
+        window,
+        now,
+        rows_of,
+        lambda version: baselines.of(key.model, version),
+        _families(loaded),
+        {},
     )
     if key.job == "drift" and model.drift.lasting != "off":
         with database.read() as connection:
@@ -181,6 +208,8 @@ def _performance(job: _Job) -> Iterator[Found]:
 
 def _drift(job: _Job) -> Iterator[Found]:
     serving = _serving(job.loaded)
+    for metric, result in _together(job.find(serving), job).items():
+        yield "", "", metric, "", result
     for (version, segment), part in job.loaded.slices.items():
         baseline = job.find(version or serving) or job.find(version)
         names = sorted({*(baseline.columns if baseline else ()), *part.columns})
@@ -208,6 +237,25 @@ def _schema(part: Slice, baseline: Baseline | None, job: _Job) -> dict[str, Resu
         return {schema.METRIC: judged}
 
     return _attempt(compute, (schema.METRIC,))
+
+
+def _together(baseline: Baseline | None, job: _Job) -> dict[str, Result]:
+    """All features of all versions together; rows are read only where that is asked for."""
+    drift = job.model.drift
+    metrics = tuple(drift.multivariate)
+    if baseline is None:
+        return {metric: unknown(NOT_ENOUGH_DATA, _NO_REFERENCE) for metric in metrics}
+    kinds = {name: column.kind for name, column in baseline.columns.items() if not name.startswith("$")}
+
+    def compute() -> dict[str, Result]:
+        rows = encode_rows(*job.rows(baseline.reference_id), kinds) if metrics else None
+        return {
+            metric: MULTIVARIATE[metric](rows, drift.min_samples, drift.minimum_effect)
+            for metric in metrics
+            if rows is not None
+        }
+
+    return _attempt(compute, metrics)
 
 
 def _window(name: str, part: Slice) -> ColumnWindow:

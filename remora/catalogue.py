@@ -32,6 +32,8 @@ METRICS: dict[str, Metric] = {
         Metric("capture_lost", "traffic", "Lost by the collector", "ratio", "down"),
         Metric("personal_data", "traffic", "Looks personal", "count", "down", per_feature=True),
         Metric("schema_changes", "drift", "Changes of the schema", "count", "down"),
+        Metric("domain_auc", "drift", "Domain classifier's AUC", "number", "down"),
+        Metric("reconstruction_error", "drift", "Reconstruction error", "number", "none"),
         Metric("psi", "drift", "Population stability index", "number", "down", per_feature=True),
         Metric("ks", "drift", "Kolmogorov-Smirnov distance", "number", "down", per_feature=True),
         Metric("wasserstein", "drift", "Wasserstein distance", "number", "down", per_feature=True),

@@ -4,6 +4,7 @@ from detectors.base import FeatureMethod
 from detectors.methods import (
     chi_square,
     direct_loss,
+    domain,
     estimated,
     hellinger,
     jensen_shannon,
@@ -12,6 +13,7 @@ from detectors.methods import (
     out_of_range,
     performance,
     psi,
+    reconstruction,
     schema,
     stuck,
     total_variation,
@@ -22,7 +24,16 @@ from detectors.methods import (
     wrong_type,
 )
 
-__all__ = ["FEATURE_METHODS", "KINDS", "direct_loss", "estimated", "performance", "schema", "traffic"]
+__all__ = [
+    "FEATURE_METHODS",
+    "KINDS",
+    "MULTIVARIATE",
+    "direct_loss",
+    "estimated",
+    "performance",
+    "schema",
+    "traffic",
+]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {
     "psi": psi.judge,
@@ -39,6 +50,9 @@ FEATURE_METHODS: dict[str, FeatureMethod] = {
     "wrong_type_rate": wrong_type.judge,
     "stuck_rate": stuck.judge,
 }
+
+# Of all features together, from rows; asked for by `drift.multivariate`.
+MULTIVARIATE = {domain.METRIC: domain.judge, reconstruction.METRIC: reconstruction.judge}
 
 _BOTH, _NUMBERS, _NAMES = ("numeric", "categorical"), ("numeric",), ("categorical",)
 

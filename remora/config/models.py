@@ -164,6 +164,9 @@ class Drift(Section):
     false_alarms: str = Field(
         default="1 per 30d", description="how many false drift alarms the model may raise, over all features"
     )
+    multivariate: list[Literal["domain_auc", "reconstruction_error"]] = Field(
+        default=[], description="what is found of all features together, from a sample of the kept rows"
+    )
     lasting: Literal["cusum", "page_hinkley", "e_process", "off"] = Field(
         default="cusum", description="what finds a small change that lasts"
     )

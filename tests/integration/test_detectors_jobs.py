@@ -19,6 +19,8 @@ from detectors.clock import clock_state, move_clock, read_clock, settle
 from detectors.errors import ClockError
 from detectors.jobs import MOST_PER_PASS, run_due
 from detectors.references import build
+from detectors.row_samples import MOST_ROWS, window_rows
+from detectors.windows import Window
 from remora.config import parse
 from remora.records import Batch, Label, Prediction
 from remora.runs import LEASE, LostRunError, RunKey, claim_run, finish_run
@@ -507,3 +509,44 @@ def test_a_regressions_error_is_estimated_before_the_labels_come(database, rando
     assert estimated.low <= real.value <= estimated.high
     assert estimated.value > estimated.reference_value * 1.2
     assert "features as they did in the reference" in estimated.reason
+
+
+def test_features_that_no_longer_go_together_are_found_from_rows(database, random, tmp_path):
+    both = "    drift: {methods: [psi], multivariate: [domain_auc, reconstruction_error]}\n"
+    config = parse(CONFIG + both)
+    x = random.normal(size=6000)
+    frame = pd.DataFrame(
+        {"x": x, "y": x + random.normal(0, 0.5, 6000), "c": random.choice(["a", "b", "c"], 6000)}
+    )
+    path = tmp_path / "reference.csv"
+    frame.to_csv(path, index=False)
+    build(database, config, model="m", version="", path=path, now=WALL)
+    for day, sign in enumerate((1, -1)):
+        rows = [
+            replace(
+                row, features={**row.features, "y": sign * row.features["x"] + float(random.normal(0, 0.5))}
+            )
+            for row in rows_of(random, START + day * DAY)
+        ]
+        write(database, config, f"b{day}", rows)
+    tick(database, config, START + 3 * DAY + timedelta(hours=1))
+    assert [row.verdict for row in found(database, metric="psi", feature="y", version="")] == [
+        "ok", "ok", "not_enough_data",
+    ]  # fmt: skip
+    for metric in ("domain_auc", "reconstruction_error"):
+        found_of_it = found(database, metric=metric)
+        assert [(row.version, row.segment) for row in found_of_it] == [("", "")] * 3
+        assert [row.verdict for row in found_of_it] == ["ok", "alarm", "not_enough_data"]
+        assert found_of_it[0].size == ROWS - 1  # one was answered with an error
+    named = found(database, metric="domain_auc")[1].details["features"]
+    assert {one["feature"] for one in named[:2]} == {"x", "y"}
+
+
+def test_rows_are_drawn_from_the_whole_window_and_no_more_than_so_many(database, config, random):
+    rows = rows_of(random, START, count=5000)
+    write(database, config, "b", rows)
+    with database.read() as connection:
+        drawn = window_rows(connection, "m", Window(START, START + DAY))
+    assert len(drawn) == MOST_ROWS
+    hours = {row.features["x"]: row.timestamp.hour for row in rows}
+    assert len({hours[row["x"]] for row in drawn}) >= 20

@@ -21,6 +21,7 @@ from detectors.base import (
     unknown,
 )
 from detectors.baselines import Baseline, Baselines, task_of
+from detectors.history import History, history_of
 from detectors.lasting import WATCH, watch
 from detectors.limits import ColumnLimits
 from detectors.loading import Loaded, Slice, load
@@ -29,10 +30,12 @@ from detectors.methods import (
     KINDS,
     MULTIVARIATE,
     direct_loss,
+    duplicates,
     estimated,
     performance,
     schema,
     traffic,
+    volume,
 )
 from detectors.methods.encoding import encode_rows
 from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
@@ -94,6 +97,7 @@ class _Job:
     window: Window
     now: datetime
     rows: Rows
+    history: Callable[[], History]
     find: Callable[[str], Baseline | None]
     families: int
     before: Mapping[tuple[str, str, str, str], Mapping[str, Any]]
@@ -109,12 +113,17 @@ def judge(database: Database, config: Config, key: RunKey, baselines: Baselines,
         with database.read() as connection:
             return reference_rows(connection, reference_id), window_rows(connection, key.model, window)
 
+    def before() -> History:
+        with database.read() as connection:
+            return history_of(connection, key.model, window)
+
     job = _Job(
         loaded,
         model,
         window,
         now,
         rows_of,
+        before,
         lambda version: baselines.of(key.model, version),
         _families(loaded),
         {},
@@ -165,7 +174,12 @@ def _attempt(compute: Callable[[], dict[str, Result]], metrics: tuple[str, ...])
 
 _LASTING = ("psi",)  # the metrics whose small but lasting changes are looked for in every feature
 _RANGE = "out_of_range_rate"
-_OF_ALL = {"capture_lost", "personal_data"}  # not judged by version and segment
+_OF_ALL = {
+    "capture_lost",
+    "personal_data",
+    volume.VOLUME,
+    volume.STALENESS,
+}  # not judged by version and segment
 _TRAFFIC = tuple(name for name, metric in METRICS.items() if metric.job == "traffic" and name not in _OF_ALL)
 
 
@@ -178,6 +192,18 @@ def _traffic(job: _Job) -> Iterator[Found]:
         for metric, result in _attempt(compute, _TRAFFIC).items():
             yield version, segment, metric, "", result
     whole = job.loaded.slices["", ""]
+
+    def beside() -> dict[str, Result]:
+        seen, history = whole.get(TRAFFIC, TrafficSummary), job.history()
+        return {
+            volume.VOLUME: volume.judge_volume(seen.count if seen is not None else 0, history.counts),
+            volume.STALENESS: volume.judge_staleness(
+                job.window.end, history.last, job.model.windows.stale_after
+            ),
+        }
+
+    for metric, result in _attempt(beside, (volume.VOLUME, volume.STALENESS)).items():
+        yield "", "", metric, "", result
 
     def losses() -> dict[str, Result]:
         return traffic.judge_losses(whole.get(TRAFFIC, TrafficSummary), whole.get(LOST, TrafficSummary))
@@ -248,12 +274,18 @@ def _together(baseline: Baseline | None, job: _Job) -> dict[str, Result]:
     kinds = {name: column.kind for name, column in baseline.columns.items() if not name.startswith("$")}
 
     def compute() -> dict[str, Result]:
-        rows = encode_rows(*job.rows(baseline.reference_id), kinds) if metrics else None
-        return {
-            metric: MULTIVARIATE[metric](rows, drift.min_samples, drift.minimum_effect)
-            for metric in metrics
-            if rows is not None
+        if not metrics:
+            return {}
+        there, here = job.rows(baseline.reference_id)
+        rows = encode_rows(there, here, kinds)
+        found: dict[str, Result] = {
+            metric: judge_rows(rows, drift.min_samples, drift.minimum_effect)
+            for metric, judge_rows in MULTIVARIATE.items()
+            if metric in metrics
         }
+        if duplicates.METRIC in metrics:
+            found[duplicates.METRIC] = duplicates.judge(there, here, kinds, drift.min_samples)
+        return found
 
     return _attempt(compute, metrics)
 

@@ -20,11 +20,18 @@ class Metric:
     better: str
     per_feature: bool = False
 
+    @property
+    def judged(self) -> bool:
+        """Whether its findings have a verdict `alarm` of their own, so that a rule needs no condition."""
+        return self.job == "drift" or self.name in {"personal_data", "volume_change", "staleness"}
+
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("predictions", "traffic", "Predictions", "count", "none"),
+        Metric("volume_change", "traffic", "Volume against the weeks before", "number", "none"),
+        Metric("staleness", "traffic", "Hours since the last prediction", "number", "down"),
         Metric("error_rate", "traffic", "Error rate", "ratio", "down"),
         Metric("latency_p50", "traffic", "Latency p50", "ms", "down"),
         Metric("latency_p95", "traffic", "Latency p95", "ms", "down"),
@@ -34,6 +41,7 @@ METRICS: dict[str, Metric] = {
         Metric("schema_changes", "drift", "Changes of the schema", "count", "down"),
         Metric("domain_auc", "drift", "Domain classifier's AUC", "number", "down"),
         Metric("reconstruction_error", "drift", "Reconstruction error", "number", "none"),
+        Metric("duplicate_rate", "drift", "Repeated rows", "ratio", "down"),
         Metric("psi", "drift", "Population stability index", "number", "down", per_feature=True),
         Metric("ks", "drift", "Kolmogorov-Smirnov distance", "number", "down", per_feature=True),
         Metric("wasserstein", "drift", "Wasserstein distance", "number", "down", per_feature=True),

@@ -5,6 +5,7 @@ from detectors.methods import (
     chi_square,
     direct_loss,
     domain,
+    duplicates,
     estimated,
     hellinger,
     jensen_shannon,
@@ -20,6 +21,7 @@ from detectors.methods import (
     traffic,
     unseen,
     vanished,
+    volume,
     wasserstein,
     wrong_type,
 )
@@ -29,10 +31,12 @@ __all__ = [
     "KINDS",
     "MULTIVARIATE",
     "direct_loss",
+    "duplicates",
     "estimated",
     "performance",
     "schema",
     "traffic",
+    "volume",
 ]
 
 FEATURE_METHODS: dict[str, FeatureMethod] = {

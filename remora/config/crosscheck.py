@@ -69,7 +69,7 @@ def _rules(config: Config) -> Iterable[tuple[Path, str]]:
             where = (*path, "by") if rule.select.feature is None else (*path, "select", "feature")
             having = ", ".join(sorted(known.name for known in METRICS.values() if known.per_feature))
             yield where, f"{rule.metric} is not found per feature; these are: {having}"
-        if metric.job != "drift" and rule.condition is None:
+        if not metric.judged and rule.condition is None:
             yield (
                 (*path, "alert"),
                 f'{rule.metric} has no verdict of its own: say when, such as condition: "> 0.05"',

@@ -109,6 +109,10 @@ class Windows(Section):
         description="once a window is so old its labels are judged, whatever share of the predictions has one",
     )
 
+    stale_after: Duration | None = Field(
+        default=None, description="so long without a prediction at a window's end is an alarm"
+    )
+
     backfill: Duration = Field(
         default=timedelta(days=400),
         description="windows that ended longer ago are not judged, whatever comes in",
@@ -164,7 +168,7 @@ class Drift(Section):
     false_alarms: str = Field(
         default="1 per 30d", description="how many false drift alarms the model may raise, over all features"
     )
-    multivariate: list[Literal["domain_auc", "reconstruction_error"]] = Field(
+    multivariate: list[Literal["domain_auc", "reconstruction_error", "duplicate_rate"]] = Field(
         default=[], description="what is found of all features together, from a sample of the kept rows"
     )
     lasting: Literal["cusum", "page_hinkley", "e_process", "off"] = Field(

@@ -550,3 +550,33 @@ def test_rows_are_drawn_from_the_whole_window_and_no_more_than_so_many(database,
     assert len(drawn) == MOST_ROWS
     hours = {row.features["x"]: row.timestamp.hour for row in rows}
     assert len({hours[row["x"]] for row in drawn}) >= 20
+
+
+def test_a_day_that_falls_silent_is_told_from_a_quiet_weekday(database, random):
+    config = parse(CONFIG.replace("label_lateness: 1d", "label_lateness: 1d, stale_after: 12h"))
+    sunday = START + 2 * DAY
+    for week in range(4):
+        day = sunday + 7 * week * DAY
+        write(database, config, f"s{week}", rows_of(random, day, count=100 if week < 3 else 20))
+        write(database, config, f"m{week}", rows_of(random, day + DAY, count=300))
+    tick(database, config, sunday + 23 * DAY + timedelta(hours=1))
+    judged = {row.window_start: row for row in found(database, metric="volume_change")}
+    assert judged[sunday].verdict == "not_enough_data"
+    assert judged[sunday + 14 * DAY].verdict == "ok"
+    assert (judged[sunday + 21 * DAY].verdict, judged[sunday + 21 * DAY].value) == ("alarm", 0.2)
+    assert judged[sunday + 22 * DAY].verdict == "ok"
+    stale = {row.window_start: row for row in found(database, metric="staleness")}
+    assert stale[sunday + DAY].verdict == "ok"
+    assert (stale[sunday + 2 * DAY].verdict, round(stale[sunday + 2 * DAY].value)) == ("alarm", 24)
+
+
+def test_rows_that_come_twice_are_found_where_that_is_asked_for(database, random, tmp_path):
+    config = parse(CONFIG + "    drift: {multivariate: [duplicate_rate]}\n")
+    make_reference(database, config, tmp_path, random)
+    rows = rows_of(random, START)
+    again = [replace(row, id=f"again{row.id}") for row in rows[:150]]
+    write(database, config, "b", [*rows, *again])
+    tick(database, config, START + DAY + timedelta(hours=1))
+    (result,) = found(database, metric="duplicate_rate")
+    assert (result.verdict, result.size) == ("alarm", ROWS + 150 - 2)
+    assert result.value == pytest.approx(149 / (ROWS + 148))

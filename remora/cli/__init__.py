@@ -14,6 +14,7 @@ from remora.cli import (
     action,
     aside,
     backtest,
+    changes,
     check,
     delivery,
     demo,
@@ -51,6 +52,7 @@ app.command("import")(imports.import_files)
 app.command("check")(check.check)
 app.command("schema")(schema.schema)
 app.command("backtest")(backtest.backtest)
+app.command("changes")(changes.changes)
 app.command("gate")(gate.gate)
 app.command("migrate")(migrate.migrate)
 app.add_typer(reference.app, name="reference")

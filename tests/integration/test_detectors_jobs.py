@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -21,6 +22,7 @@ from detectors.jobs import MOST_PER_PASS, run_due
 from detectors.references import build
 from detectors.row_samples import MOST_ROWS, window_rows
 from detectors.windows import Window
+from remora import cli
 from remora.config import parse
 from remora.records import Batch, Label, Prediction
 from remora.runs import LEASE, LostRunError, RunKey, claim_run, finish_run
@@ -580,3 +582,48 @@ def test_rows_that_come_twice_are_found_where_that_is_asked_for(database, random
     (result,) = found(database, metric="duplicate_rate")
     assert (result.verdict, result.size) == ("alarm", ROWS + 150 - 2)
     assert result.value == pytest.approx(149 / (ROWS + 148))
+
+
+def test_people_ask_when_a_metric_changed(sqlite_database, sqlite_url, capsys):
+    key = {
+        "model": "m",
+        "version": "",
+        "segment": "",
+        "metric": "auc",
+        "feature": "",
+        "verdict": "ok",
+        "reason": "",
+    }
+    noise = np.random.default_rng(7).normal(0, 0.01, 70)
+    rows = [
+        {
+            **key, "window_start": START + day * DAY, "window_end": START + (day + 1) * DAY, "size": 100, "revision": 0,
+            "latest": True, "computed_at": WALL, "details": {}, "value": (0.8 if day < 40 else 0.6) + noise[day],
+        }
+        for day in range(70)
+    ]  # fmt: skip
+    with sqlite_database.write() as connection:
+        connection.execute(sa.insert(findings), rows)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["changes", "--database", sqlite_url, "--model", "m", *words])
+        said = capsys.readouterr()
+        return ended.value.code, said.out + said.err
+
+    code, said = run("--metric", "auc")
+    assert code == 0
+    assert "2013-04-10 00:00" in said.splitlines()[1]
+    assert said.splitlines()[1].split()[2:4] == ["0.796", "0.600"]
+    code, said = run("--metric", "auc", "--json")
+    assert [one["at"][:10] for one in json.loads(said)] == ["2013-04-10"]
+    code, said = run("--metric", "auc", "--to", "2013-04-10")
+    assert (code, "40 windows have a value of auc, 56 are needed" in said) == (2, True)
+    for words, expected in (
+        (("--metric", "acu"), "no metric acu"),
+        (("--metric", "psi"), "give --feature"),
+        (("--metric", "auc", "--feature", "x"), "not found per feature"),
+        (("--metric", "mae"), "0 windows have a value of mae, 8 are needed"),
+    ):
+        code, said = run(*words)
+        assert (code, expected in said) == (2, True), said

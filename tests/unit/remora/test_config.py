@@ -174,3 +174,10 @@ def test_what_is_no_duration(text):
 def test_a_segment_is_a_name_or_two(segment):
     with pytest.raises(ConfigError, match="neither a tag or feature nor two of them"):
         parse(f"version: 1\nmodels: {{m: {{segments: [a, a*b, '{segment}']}}}}")
+
+
+@pytest.mark.parametrize("metric", ["psi", "schema_changes", "volume_change", "staleness", "personal_data"])
+def test_a_rule_needs_no_condition_where_the_metric_has_a_verdict_of_its_own(metric):
+    parsed = parse(GOOD.replace('metric: accuracy\n    condition: "< 0.8"', f"metric: {metric}"))
+    (rule,) = parsed.groups[0].rules
+    assert (rule.metric, rule.condition) == (metric, None)

@@ -227,9 +227,9 @@ class Sidecar:
     def recorder(self) -> int:
         """The process id of the recorder, once it is ready."""
         wait_for(lambda: self._told("recorder_ready"), "the recorder")
-        return wait_for(self._recorders, "a recorder")[0]  # type: ignore[no-any-return]
+        return wait_for(self.recorders, "a recorder")[0]  # type: ignore[no-any-return]
 
-    def _recorders(self) -> list[int]:
+    def recorders(self) -> list[int]:
         found = []
         for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
             with contextlib.suppress(OSError):

@@ -113,7 +113,7 @@ class Reporter:
         known = self._spool.lost
         before = (known[1] if known[0] == self._ring else 0) + known[2]
         # Fewer than before, where what was set aside is tried again: what was told once stays told.
-        entries = [encode_record(Unkept(profiles=[self._profiled(lost - before)]))] if lost > before else []
+        entries = [encode_record(Unkept(profiles=[self._profiled(lost - before)]))] if lost >= before else []
 
         def action(file: SpoolFile, counts: dict[str, int]) -> tuple[str, int, int]:
             self._spool.write(file, counts, entries)

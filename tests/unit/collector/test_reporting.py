@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import BodyError
 from collector.reporting import Reporter, Reports, read_reports
-from collector.spool import Spool, encode_record, to_batch
+from collector.spool import Receipt, Spool, encode_record, to_batch
 from remora.records import CollectorReport, Prediction
 from remora.summaries import decode
 from remora.summaries.profile import LOST
@@ -59,6 +59,25 @@ def test_a_new_ring_counts_from_nothing_and_the_spools_own_losses_stay(tmp_path)
     reporter(spool, numbers(7)).note_losses()
     reporter(spool, numbers(2), ring="r2").note_losses()
     assert [count for *_, count in told(spool)][:2] == [8, 2]
+    spool.close()
+
+
+def test_that_nothing_was_lost_is_told_and_a_loss_that_is_made_good_is_not_told_as_less_than_nothing(
+    tmp_path,
+):
+    spool = Spool(tmp_path)
+    numbers = lambda: {"dropped_full": 0, **spool.counters()}  # noqa: E731
+    speaker = Reporter(spool, numbers, lambda: NOON, model="m", ring="r1")
+    speaker.note_losses()
+    sealed = spool.seal(10)
+    assert [decode(one.data).count for one in to_batch(sealed, "s").profiles] == [0]
+    spool.set_aside(sealed, "poison")
+    speaker.note_losses()
+    spool.remove(spool.seal(10), Receipt())
+    spool.retry_aside(sealed.id)
+    waiting = spool.pending
+    speaker.note_losses()
+    assert spool.pending == waiting
     spool.close()
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from dashboards.queries import budgets
+from remora.config import Config
 from remora.config.base import format_duration
-from remora.config.slo import Slo
 
 __all__ = ["families"]
 
 
-def families(connection: sa.Connection, slos: Sequence[Slo]) -> Iterator[Metric]:
-    """Two gauges; no value where nothing was judged in the window: not knowing is not zero."""
+def families(connection: sa.Connection, config: Config) -> Iterator[Metric]:
+    """Two gauges; no value of a window that is shorter than the model's, nor of one in which nothing was judged."""
     rate = GaugeMetricFamily(
         "remora_slo_burn_rate", "How many times as fast as allowed the error budget burns, over a window.",
         labels=["slo", "model", "window"],
@@ -24,8 +24,9 @@ def families(connection: sa.Connection, slos: Sequence[Slo]) -> Iterator[Metric]
         "remora_slo_error_budget_remaining_ratio", "What is left of the period's error budget; below 0 it is overspent.",
         labels=["slo", "model"],
     )  # fmt: skip
-    for slo in slos:
-        windows = sorted({long for _, long in slo.windows()})
+    for slo in config.slos:
+        size = config.model(slo.model).windows.size
+        windows = sorted({long for _, long in slo.windows() if long >= size})
         for length, found in budgets.spent(connection, slo, [*windows, slo.period]).items():
             if not found.events:
                 continue

@@ -69,7 +69,7 @@ def _families(connection: sa.Connection, config: Config) -> Iterator[Metric]:
     yield _last_seen(connection)
     yield _deliveries(connection)
     yield from _collectors(connection)
-    yield from objectives.families(connection, config.slos)
+    yield from objectives.families(connection, config)
 
 
 def _values(newest: Iterable[Any]) -> Iterator[Metric]:

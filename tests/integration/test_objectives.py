@@ -79,6 +79,10 @@ def test_prometheus_sees_how_fast_it_burns_and_what_is_left(world):
     world.found(2, "accuracy", 0.9, size=500)
     world.found(1, "accuracy", None, verdict="labels_not_mature", size=0)
     seen = gauges(world)
+    assert {window for name, _, window in seen if name == "remora_slo_burn_rate"} == {
+        "1d",
+        "3d",
+    }  # no hours: windows are days
     assert seen["remora_slo_burn_rate", "up", "1d"] == pytest.approx(4.0)
     assert seen["remora_slo_burn_rate", "up", "3d"] == pytest.approx((0.01 + 0.02 + 0.2) / 3 / 0.05)
     assert seen["remora_slo_error_budget_remaining_ratio", "up", ""] == pytest.approx(1 - 0.23 / 3 / 0.05)

@@ -51,6 +51,12 @@ class ColumnLimits:
         """The limits where so many segments and versions share the budget."""
         return replace(self, policy=replace(self.policy, budget=self.policy.budget.shared(families)))
 
+    def expected_false_alarms(self) -> float | None:
+        """This column's part of the alarms that the budget allows in 30 quiet days; None where nothing was learnt."""
+        if self.whole is None:
+            return None
+        return self.policy.budget.in_days(30) / self.policy.budget.families / max(1, self.columns)
+
     def at(self, start: datetime, rows: int, reference_rows: int, bins: int) -> dict[str, Limit]:
         """Each metric's limit for so many rows of a window that starts there."""
         chance = self.policy.budget.per_window(self.policy.window) / max(1, self.columns)

@@ -315,10 +315,15 @@ def _watched(key: tuple[str, str, str, str], result: Result, baseline: Baseline 
     """The result, with what the windows before it say of it."""
     metric, name = key[2:]
     detector = job.model.drift.lasting
-    if baseline is None or name not in baseline.limits or metric not in _LASTING or detector == "off":
+    if baseline is None or name not in baseline.limits or metric not in _LASTING:
+        return result
+    limits = baseline.limits[name].shared(job.families)
+    expected = limits.expected_false_alarms()
+    if expected is not None:
+        result = replace(result, details={**result.details, "expected_false_alarms": round(expected, 6)})
+    if detector == "off":
         return result
     kept = job.before.get(key, {}).get(WATCH)
-    limits = baseline.limits[name].shared(job.families)
     return watch(metric, result, limits, kept, job.window.start, detector)
 
 

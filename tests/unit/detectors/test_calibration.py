@@ -200,3 +200,12 @@ def test_another_size_of_window_falls_back_and_asks_for_a_new_reference(random):
 
 def test_nothing_learnt_is_nothing_stored():
     assert Whole.from_json({"window_seconds": 86_400.0, "windows": 3}) is None
+
+
+def test_the_columns_share_what_the_budget_allows_in_30_days(random):
+    columns = {name: random.multinomial(5000, np.full(BINS, 0.1), 60) for name in "abc"}
+    limits = limits_from(columns, budget=Budget(2, timedelta(days=60)))
+    assert sum(one.expected_false_alarms() for one in limits.values()) == pytest.approx(1.0)
+    assert sum(one.shared(4).expected_false_alarms() for one in limits.values()) == pytest.approx(0.25)
+    unlearnt = limits_of({}, {"windows": 3}, 1, Policy(BUDGET, 0.1, DAY))
+    assert unlearnt.expected_false_alarms() is None

@@ -35,6 +35,8 @@ PAGES = [
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "pages"
 MOST_QUERIES = 50
+OVERFLOWING = """[...document.querySelectorAll('.rows:not(.plain) td')]
+    .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.dataset.label)"""
 CONFIG = parse("""
 version: 1
 models: {flights: {segments: [origin]}}
@@ -158,6 +160,7 @@ def test_every_page_shows_itself_to_everybody_at_both_widths_in_both_schemes(ope
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (
             "the page is wider than the screen"
         )
+        assert page.evaluate(OVERFLOWING) == [], f"at {width} px a label or a value reaches into the next row"
         for folded in page.locator("details.folded summary").all():
             folded.click()
         for plot in page.locator("[data-chart]").all():

@@ -14,6 +14,7 @@ from alerts.receivers.base import Alert
 from remora.catalogue import METRICS, show
 from remora.config import Config
 from remora.config.alerting import Group, Rule
+from remora.leads import leads_of
 
 __all__ = ["NO_DATA", "find_rule", "first_window_start", "job_of", "title_of", "view"]
 
@@ -71,7 +72,7 @@ def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
         reference=reference,
         threshold=_threshold(config, row, finding),
         now=_measured_now(connection, row),
-        evidence=_evidence(connection, row),
+        evidence=_evidence(connection, row, finding),
         runbook_url=row.annotations.get("runbook_url", ""),
     )
 
@@ -102,10 +103,12 @@ def _measured_now(connection: sa.Connection, row: AlertRow) -> str:
     return show(finding.metric, finding.value) if finding else ""
 
 
-def _evidence(connection: sa.Connection, row: AlertRow) -> list[str]:
-    """The features that moved most in the alert's window; names and distances, never values."""
+def _evidence(connection: sa.Connection, row: AlertRow, finding: Finding | None) -> list[str]:
+    """Where to look first: what the finding ranks, else the features that moved most in its window; never values."""
     if row.state == "resolved" or job_of(row) not in {"drift", "performance"}:
         return []
+    if leads := leads_of(finding.details if finding else {}):
+        return leads
     moved = queries.drifting(connection, row.model, row.window_start, row.window_end)
     return [_suspect(finding) for finding in moved]
 

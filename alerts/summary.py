@@ -135,7 +135,7 @@ def _evidence(alert: Alert) -> str:
     if numbers:
         parts.append(_plain("; ".join(numbers)))
     if alert.evidence:
-        parts.append("likely cause: " + _plain("; ".join(alert.evidence)))
+        parts.append("look first at: " + _plain("; ".join(alert.evidence)))
     return f"- [{alert.fingerprint}]({alert.url}) " + " — ".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from detectors import queries
+from detectors import reference_queries
 from detectors.base import ColumnReference
 from detectors.binning import Bins
 from detectors.budget import Budget
@@ -28,13 +28,17 @@ __all__ = ["Baseline", "Baselines", "policy_of", "task_of"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """An active reference: its columns with limits, how good the model was, and what scores and features say of that."""
+    """An active reference: its columns with limits, how good the model was, and what scores and features say of that.
+
+    `influence` is the share of the score's variance that each feature explains.
+    """
 
     columns: Mapping[str, ColumnReference] = field(default_factory=dict)
     performance: PerformanceSummary | None = None
     meaning: Meaning = field(default_factory=Meaning)
     limits: Mapping[str, ColumnLimits] = field(default_factory=dict)
     losses: LossModel | None = None
+    influence: Mapping[str, float] = field(default_factory=dict)
     reference_id: str = ""
 
 
@@ -51,7 +55,7 @@ class Baselines:
         """The version's own reference, else the model's; all versions together also take an only one."""
         if model not in self._ids:
             with self._database.read() as connection:
-                self._ids[model] = queries.active_references(connection, model)
+                self._ids[model] = reference_queries.active_references(connection, model)
         ids = self._ids[model]
         found = ids.get(version) or ids.get("")
         if found is None and not version and len(ids) == 1:
@@ -60,8 +64,8 @@ class Baselines:
             return None
         if found not in self._read:
             with self._database.read() as connection:
-                rows = queries.columns_of(connection, found)
-                whole = queries.calibration_of(connection, found)
+                rows = reference_queries.columns_of(connection, found)
+                whole = reference_queries.calibration_of(connection, found)
             baseline = _baseline(rows, whole, self._config.model(model))
             self._read[found] = replace(baseline, reference_id=found)
         return self._read[found]
@@ -78,8 +82,10 @@ def task_of(model: Model) -> Task:
 
 
 def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Baseline:
-    columns, limits, performance, losses = {}, {}, None, None
+    columns, limits, influence = {}, {}, {}
+    performance, losses = None, None
     policy = policy_of(model)
+    watched = sum(row.column_name != PERFORMANCE for row in rows)  # that share the budget
     for row in rows:
         name, summary = row.column_name, decode(row.data)
         if name == PERFORMANCE and isinstance(summary, PerformanceSummary):
@@ -89,5 +95,8 @@ def _baseline(rows: Sequence[Any], whole: Mapping[str, Any], model: Model) -> Ba
         elif isinstance(summary, NumericSummary | CategoricalSummary):
             bins = Bins.from_json(row.bins)
             columns[name] = ColumnReference(name, row.kind, summary, bins, allowed=model.ranges.get(name))
-            limits[name] = limits_of(row.calibration, whole, len(rows), policy)
-    return Baseline(columns, performance, meaning_of(performance, task_of(model)), limits, losses)
+            limits[name] = limits_of(row.calibration, whole, watched, policy)
+            influence[name] = row.calibration.get("influence", 0.0)
+    meaning = meaning_of(performance, task_of(model))
+    known = {name: share for name, share in influence.items() if share > 0}
+    return Baseline(columns, performance, meaning, limits, losses, known)

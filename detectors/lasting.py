@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from detectors.base import ALARM, OK, Result
 from detectors.changes import STEPS, Watch
-from detectors.phases import phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,21 +21,13 @@ WATCH = "watch"
 """The key of `details` under which a finding keeps what the next window needs."""
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One window: how far it stands out, in spreads, and its effect beyond what is usual, squared."""
-
-    standing: float
-    effect: float
-
-
 def watch(
     metric: str, result: Result, limits: ColumnLimits, before: Mapping[str, Any] | None, start: datetime,
     detector: str,
 ) -> Result:  # fmt: skip
     """The same result, or an alarm where a lasting change has become certain; `before` is the last window's `watch`."""
     kept = Watch.from_json(before)
-    step = _step(metric, result, limits, start)
+    step = limits.beyond(metric, result, start)
     if step is None or limits.whole is None:
         return _with(result, {WATCH: kept.to_json()} if kept.height else {})
     budget = limits.policy.budget
@@ -58,16 +49,6 @@ def watch(
         " changed then. " + result.reason
     )
     return replace(_with(result, details), verdict=ALARM, reason=reason)
-
-
-def _step(metric: str, result: Result, limits: ColumnLimits, start: datetime) -> _Step | None:
-    ordinary = limits.ordinary.get(metric)
-    if ordinary is None or result.value is None or result.size <= 0:
-        return None
-    noise = result.reference_value or 0.0 if ordinary.squared else 0.0
-    phase = phase_of(start, ordinary.alike)
-    usual = ordinary.center(phase, result.size, noise)
-    return _Step(ordinary.standing(result.value, phase, result.size, noise), result.value - usual * usual)
 
 
 def _with(result: Result, details: Mapping[str, Any]) -> Result:

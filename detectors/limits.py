@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from detectors.base import Limit
+from detectors.base import Limit, Result
 from detectors.budget import Budget
 from detectors.calibration import MIN_WINDOWS, Whole
 from detectors.methods import missing, unseen
@@ -19,7 +19,7 @@ from remora.config.base import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FALLBACK_PSI", "ColumnLimits", "Policy", "limits_of", "unlearnt"]
+__all__ = ["FALLBACK_PSI", "Beyond", "ColumnLimits", "Policy", "limits_of", "unlearnt"]
 
 FALLBACK_PSI = 0.25
 _FLOORS = {
@@ -35,6 +35,14 @@ class Policy:
     budget: Budget
     minimum_effect: float
     window: timedelta
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """How far a window stands out from ordinary ones, in their spreads, and its effect beyond theirs: of PSI the square."""
+
+    standing: float
+    effect: float
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,18 @@ class ColumnLimits:
         if self.whole is None:
             return None
         return self.policy.budget.in_days(30) / self.policy.budget.families / max(1, self.columns)
+
+    def beyond(self, metric: str, result: Result, start: datetime) -> Beyond | None:
+        """What a window that starts there has beyond ordinary ones; None where nothing was learnt or found."""
+        ordinary = self.ordinary.get(metric)
+        if ordinary is None or result.value is None or result.size <= 0:
+            return None
+        noise = result.reference_value or 0.0 if ordinary.squared else 0.0
+        phase = phase_of(start, ordinary.alike)
+        usual = ordinary.center(phase, result.size, noise)
+        return Beyond(
+            ordinary.standing(result.value, phase, result.size, noise), result.value - usual * usual
+        )
 
     def at(self, start: datetime, rows: int, reference_rows: int, bins: int) -> dict[str, Limit]:
         """Each metric's limit for so many rows of a window that starts there."""

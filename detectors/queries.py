@@ -13,6 +13,7 @@ from remora.bulk import select_keys
 from remora.database import insert_new
 from remora.runs import GIVEN_UP_AFTER, Run, RunKey
 from remora.summaries.granularity import MINUTE, holds
+from remora.summaries.profile import PREDICTION, SCORE
 from remora.tables import (
     Instant,
     archives,
@@ -23,8 +24,6 @@ from remora.tables import (
     models,
     personal_fields,
     predictions,
-    reference_columns,
-    reference_sets,
     summaries,
 )
 
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "active_references",
     "advance_cursor",
-    "calibration_of",
+    "causes_of",
     "coarse_summaries",
-    "columns_of",
     "cursor",
     "decided_runs",
     "delete_summaries",
@@ -51,7 +48,6 @@ __all__ = [
     "personal_fields_of",
     "predictions_between",
     "read_clock_row",
-    "replace_reference",
     "rows_between",
     "runs_between",
     "store_findings",
@@ -256,18 +252,22 @@ def store_findings(
 # --- references ------------------------------------------------------------------------------------------------------
 
 
-def active_references(connection: sa.Connection, model: str) -> dict[str, str]:
-    """The id of each version's active reference; version '' serves the others."""
-    query = sa.select(reference_sets.c.version, reference_sets.c.id).where(
-        reference_sets.c.model == model, reference_sets.c.active
+def causes_of(
+    connection: sa.Connection, model: str, window: Window, metric: str
+) -> dict[str, list[dict[str, Any]]]:
+    """The causes that this metric's finding of a window's score or predicted class ranks, by version."""
+    query = sa.select(findings.c.version, findings.c.details).where(
+        findings.c.model == model,
+        findings.c.metric == metric,
+        findings.c.feature.in_((SCORE, PREDICTION)),
+        findings.c.window_start == window.start,
+        findings.c.window_end == window.end,
+        findings.c.segment == "",
+        findings.c.latest,
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def calibration_of(connection: sa.Connection, reference_id: str) -> dict[str, Any]:
-    """What all columns of a reference share."""
-    query = sa.select(reference_sets.c.calibration).where(reference_sets.c.id == reference_id)
-    return dict(connection.execute(query).scalar_one())
+    return {
+        version: details["causes"] for version, details in connection.execute(query) if "causes" in details
+    }
 
 
 def details_before(
@@ -283,27 +283,6 @@ def details_before(
         findings.c.latest,
     )
     return {tuple(row[:4]): row[4] for row in connection.execute(query)}
-
-
-def columns_of(connection: sa.Connection, reference_id: str) -> list[Any]:
-    """Rows of `reference_columns`."""
-    return list(
-        connection.execute(
-            sa.select(reference_columns).where(reference_columns.c.reference_id == reference_id),
-        ),
-    )
-
-
-def replace_reference(
-    connection: sa.Connection, reference: dict[str, Any], columns: Sequence[dict[str, Any]]
-) -> None:
-    """Store a reference and make it the active one of its model and version."""
-    same = (reference_sets.c.model == reference["model"]) & (reference_sets.c.version == reference["version"])
-    connection.execute(sa.update(reference_sets).where(same).values(active=False))
-    highest = sa.select(sa.func.coalesce(sa.func.max(reference_sets.c.number), 0))
-    number = connection.execute(highest.where(same, reference_sets.c.name == reference["name"])).scalar_one()
-    connection.execute(sa.insert(reference_sets), [{**reference, "number": number + 1}])
-    connection.execute(sa.insert(reference_columns), list(columns))
 
 
 # --- late rows and labels --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from detectors import queries
+from detectors import reference_queries
 from detectors.baselines import policy_of
 from detectors.binning import Bins, categorical_bins, numeric_bins
 from detectors.calibration import calibrate
@@ -27,6 +27,7 @@ from detectors.errors import ReferenceFileError
 from detectors.observing import WindowTable, missing_rates, psi_distances, unseen_rates
 from detectors.ordinary import Observed
 from detectors.reference_file import Rows, read_rows
+from detectors.reference_influence import influence_of
 from detectors.reference_losses import losses_of
 from detectors.reference_rows import Stretch, traffic_rows
 from remora import __version__
@@ -142,7 +143,7 @@ def store_rows(database: Database, config: Config, target: Target, rows: Rows, n
         [] if rows.label is None else [_performance(rows, settings, [column.stored for column in columns])]
     )
     made, kept = _made(target, settings, windows.starts, columns, label, (len(rows), rows.source))
-    _insert(database, made, target, kept, rows, now)
+    _insert(database, made, target, _influential(kept, rows), rows, now)
     return made
 
 
@@ -157,7 +158,7 @@ def store_profile(
         columns.append(_Column(_stored(column.name, column.summary, column.bins), _seen(table)))
     settings, counted = config.model(target.model), (profile.total, profile.source)
     made, kept = _made(target, settings, profile.starts, columns, [], counted)
-    _insert(database, made, target, kept, profile.sample, now)
+    _insert(database, made, target, _influential(kept, profile.sample), profile.sample, now)
     return made
 
 
@@ -180,6 +181,17 @@ def _made(
     return made, kept
 
 
+def _influential(columns: Sequence[dict[str, Any]], rows: Rows) -> list[dict[str, Any]]:
+    """The same columns; a feature's calibration also holds how much it tells of the score."""
+    influence = influence_of(rows, columns)
+    return [
+        {**column, "calibration": {**column["calibration"], "influence": influence[name]}}
+        if (name := column["column_name"]) in influence
+        else column
+        for column in columns
+    ]
+
+
 def _insert(
     database: Database, made: ReferenceSet, target: Target, columns: Sequence[dict[str, Any]], rows: Rows,
     now: datetime,
@@ -190,7 +202,7 @@ def _insert(
         "provenance": {"engine": "local", "remora": __version__, **target.provenance},
     }  # fmt: skip
     with database.write() as connection:
-        queries.replace_reference(
+        reference_queries.replace_reference(
             connection, stored, [{**column, "reference_id": made.id} for column in columns]
         )
 

@@ -107,7 +107,7 @@ def _alert_text(event: Event, alert: Alert) -> str:
         lines.append(f"{icon} {_linked(clip(summary, 300), alert.url)}")
     lines += [_measured(alert), _when(event, alert)]
     if alert.evidence:
-        lines.append("*Moved most:* " + _escape(clip("; ".join(alert.evidence), 400)))
+        lines.append("*Look first at:* " + _escape(clip("; ".join(alert.evidence), 400)))
     return "\n".join(filter(None, lines))
 
 

@@ -90,7 +90,7 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
         "Where",
         " · ".join(f"{name} {alert.labels[name]}" for name in _DIMENSIONS if alert.labels.get(name)),
     )
-    yield "Moved most", "; ".join(alert.evidence)
+    yield "Look first at", "; ".join(alert.evidence)
     description = alert.annotations.get("description", "")
     yield "More", description if description != alert.annotations.get("summary") else ""
 

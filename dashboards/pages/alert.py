@@ -14,6 +14,7 @@ from dashboards.views.limits import limits_of
 from dashboards.views.model import evidence, marks_of
 from dashboards.views.overview import MOVED_BY
 from remora.catalogue import METRICS
+from remora.leads import leads_of
 
 __all__ = ["alert"]
 
@@ -40,7 +41,7 @@ def alert(asked: Asked, alert_id: str) -> Page:
         alert=found, feature=feature_name, period=period, picture=_picture(asked, found, rule, rows, period), ends=ends,
         facts=view.facts(found, rows, decided, rule, asked.now),
         reason=decided.reason if decided is not None else found.annotations.get("description", ""),
-        window_end=iso(ends[1]), matchers=view.matchers(found),
+        leads=leads_of(decided.details) if decided is not None else [], window_end=iso(ends[1]), matchers=view.matchers(found),
         runbook=runbook if runbook.startswith(("https://", "http://")) else "",
     )  # fmt: skip
 

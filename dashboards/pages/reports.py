@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from dashboards.errors import NotFoundError
 from dashboards.pages.asked import Asked, Page
-from dashboards.queries import models, response
+from dashboards.queries import findings, models, response
 from dashboards.views.columns import REPORTS
+from remora.leads import leads_of
 
 __all__ = ["report", "reports"]
 
@@ -31,4 +32,6 @@ def report(asked: Asked, report_id: str) -> Page:
         msg = "There is no such report."
         raise NotFoundError(msg)
     alert = response.alerts_by_id(asked.connection, [found.alert_id]) if found.alert_id else []
-    return asked.page(report=found, alert=alert[0] if alert else None)
+    said = findings.of_the_model(asked.connection, found.model, found.window_end)
+    leads = next((leads for row in said if (leads := leads_of(row.details))), [])
+    return asked.page(report=found, alert=alert[0] if alert else None, leads=leads)

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from dashboards.periods import Period, Sample
 from remora.catalogue import METRICS
+from remora.summaries.profile import PREDICTION, SCORE
 from remora.tables import findings, models
 
 __all__ = [
     "MAX_FINDINGS", "Filter", "Slice", "alarming_features", "behind", "by_version", "expected_false_alarms", "find", "in_window", "newest", "of_features",
-    "of_segments", "of_window", "predictions_judged", "series",
+    "of_segments", "of_the_model", "of_window", "predictions_judged", "series",
 ]  # fmt: skip
 
 MAX_FINDINGS = 10_000
@@ -231,6 +232,16 @@ def in_window(connection: sa.Connection, model: str, metrics: Sequence[str], win
         findings.c.window_end == window_end,
     )  # fmt: skip
     return connection.execute(_whole(query).limit(5000)).all()
+
+
+def of_the_model(connection: sa.Connection, model: str, window_end: datetime) -> Rows:
+    """What one window says of the score and the performance, all versions together, labelled findings first."""
+    query = sa.select(findings).where(
+        findings.c.model == model, findings.c.window_end == window_end, findings.c.value.is_not(None),
+        findings.c.feature.in_(("", SCORE, PREDICTION)),
+    )  # fmt: skip
+    rows = connection.execute(_whole(query).limit(200)).all()
+    return sorted(rows, key=lambda row: (row.coverage is None, row.feature, row.metric))
 
 
 def behind(connection: sa.Connection, model: str, alerts: Sequence[Any]) -> Rows:

@@ -12,10 +12,11 @@ from dashboards.words import day_or_minute, duration, title_of, window
 from remora.catalogue import METRICS, show
 from remora.config.alerting import Rule
 from remora.config.plans import Plan
+from remora.leads import leads_of
 
 __all__ = ["Glance", "Waiting", "Wrong", "causes", "doing", "glance", "summary", "waiting", "wrong"]
 
-_MOST = 4
+_MOST = 7
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,7 @@ def causes(
     found: Sequence[Any], moved: Sequence[Any], versions: Sequence[Any], opened: datetime
 ) -> list[str]:
     """The likeliest reasons: ranked causes of a finding, else what moved most; and a version that had just come."""
-    said = []
-    ranked = [cause for row in found for cause in row.details.get("causes", ())]
-    for cause in ranked[:3]:
-        share = cause.get("share")
-        part = f", likely {share:.0%} of it".replace("%", " %") if isinstance(share, float) else ""
-        said.append(f"{cause.get('feature')} moved{part}")
+    said = list(next((leads for row in found if (leads := leads_of(row.details))), []))
     if not said:
         said += [
             f"{one.feature} moved: PSI {show('psi', one.value)} of {show('psi', one.threshold)}"

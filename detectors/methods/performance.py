@@ -17,6 +17,7 @@ from detectors.base import (
     unknown,
     wilson,
 )
+from detectors.causes import Lost
 from detectors.methods.classification import BINARY, MULTICLASS
 from detectors.methods.measures import Measure, Measured, Task
 from detectors.methods.ranking import RANKING
@@ -24,8 +25,11 @@ from detectors.methods.regression import REGRESSION
 from remora.catalogue import METRICS, show
 from remora.config.base import format_duration
 from remora.summaries import PerformanceSummary
+from remora.summaries.ranking import MEASURES
 
-__all__ = ["METRICS_OF_KIND", "Maturity", "judge", "value_of"]
+__all__ = ["METRICS_OF_KIND", "Maturity", "judge", "loss_of", "value_of"]
+
+_NDCG = 1 + MEASURES.index("ndcg")
 
 _MEASURES: dict[str, dict[str, Measure]] = {
     "binary": BINARY,
@@ -60,6 +64,25 @@ class Maturity:
 def value_of(metric: str, summary: PerformanceSummary | None, task: Task) -> float | None:
     """A metric's value, or None where nothing can be said."""
     return None if summary is None else _MEASURES[task.kind][metric](summary, task).value
+
+
+def loss_of(summary: PerformanceSummary, kind: str) -> Lost | None:
+    """What the rows lost: 1 for a wrong class, |error| of a regression, 1 - NDCG of a ranking; None where nothing is known.
+
+    The rows are those of equal weight that say as much as the ones that were kept (Kish 1965).
+    """
+    if kind == "regression":
+        rows, loss, squares = summary.errors[0], summary.errors[2], summary.errors[3]
+    elif kind == "ranking":
+        rows, good, squared = summary.lists[0], summary.lists[_NDCG], summary.lists[_NDCG + len(MEASURES)]
+        loss, squares = rows - good, rows - 2 * good + squared
+    else:
+        rows, right = summary.confusion.total(), summary.accuracy or 0.0
+        loss = squares = rows * (1 - right)
+    if rows <= 0:
+        return None
+    share = summary.precision
+    return Lost(rows * share, loss * share, squares * share)
 
 
 def judge(

@@ -285,12 +285,29 @@ def test_a_message_names_what_moved_most_and_what_is_measured_after_the_alert(da
         world.run(due(day))
     fired, resolved = (body for receiver, _, body in world.sent() if receiver == "chat")
     assert (
-        "*Moved most:* $score drifted (PSI 0.900, threshold 0.300); age moved (PSI 0.190, threshold 0.200)"
+        "*Look first at:* $score drifted (PSI 0.900, threshold 0.300); age moved (PSI 0.190, threshold 0.200)"
         in str(fired)
     )
     assert "fare" not in str(fired)
     assert "is 95.0 % now, was 81.0 % (alarm at &lt; 80.0 %)" in str(resolved)
     assert "*Lasted* 2 d, from" in str(resolved)
+
+
+def test_a_message_names_the_causes_and_the_segment_that_the_finding_ranks(database):
+    world = World(database, CONFIG.replace("for: 2d", "for: 0s"))
+    ranked = {
+        "causes": [{"feature": "carrier_delay", "share": 0.62, "influence": 0.3}],
+        "segments": [{"segment": "carrier=UA", "share": 0.4, "rows": 0.125}],
+    }
+    world.found(0, "psi", 0.9, feature="age", threshold=0.3, verdict="alarm")
+    world.found(0, "accuracy", 0.7, details=ranked)
+    world.run(due(0))
+    told = {receiver: str(body) for receiver, _, body in world.sent()}
+    assert (
+        "*Look first at:* carrier_delay moved: likely 62 % of the score's movement; carrier=UA: 40 % of the loss from"
+        " 12 % of the rows" in told["chat"].replace("\\'", "'")
+    )
+    assert "age drifted" not in told["chat"]
 
 
 def test_a_group_whose_message_cannot_be_made_does_not_keep_the_others_silent(database, monkeypatch):

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 
 from collector.store import Store, shapes_of
-from detectors import jobs, runner
+from detectors import jobs
 from detectors.clock import clock_state, move_clock, read_clock, settle
 from detectors.errors import ClockError
 from detectors.jobs import MOST_PER_PASS, run_due
+from detectors.judges import JUDGES
 from detectors.references import build
 from detectors.row_samples import MOST_ROWS, window_rows
 from detectors.windows import Window
@@ -26,7 +27,7 @@ from remora import cli
 from remora.config import parse
 from remora.records import Batch, Label, Prediction
 from remora.runs import LEASE, LostRunError, RunKey, claim_run, finish_run
-from remora.tables import findings, job_runs, summaries
+from remora.tables import findings, job_runs, reference_columns, summaries
 
 DAY = timedelta(days=1)
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -319,7 +320,7 @@ def test_damaged_bytes_cost_one_metric_and_not_the_window(database, config, rand
 def test_a_window_that_fails_is_tried_again_and_stops_no_other(database, config, random, monkeypatch):
     for number in range(2):
         write(database, config, f"b{number}", rows_of(random, START + number * DAY, count=20))
-    right = runner._JOBS["traffic"]
+    right = JUDGES["traffic"]
     failures = iter([True])
 
     def breaks(*arguments):
@@ -327,7 +328,7 @@ def test_a_window_that_fails_is_tried_again_and_stops_no_other(database, config,
             raise RuntimeError("a secret value")
         return right(*arguments)
 
-    monkeypatch.setitem(runner._JOBS, "traffic", breaks)
+    monkeypatch.setitem(JUDGES, "traffic", breaks)
     now = START + 2 * DAY + timedelta(minutes=5)
     tick(database, config, now)
     states = [(run.job, run.state, run.error) for run in runs(database) if run.job == "traffic"]
@@ -627,3 +628,80 @@ def test_people_ask_when_a_metric_changed(sqlite_database, sqlite_url, capsys):
     ):
         code, said = run(*words)
         assert (code, expected in said) == (2, True), said
+
+
+def test_a_moved_score_and_lost_performance_name_the_feature_and_the_segment(
+    database, config, random, tmp_path
+):
+    count = 6000
+    frame = pd.DataFrame({"x": random.normal(size=count), "y": random.normal(size=count)})
+    frame["score"] = 1 / (1 + np.exp(-2 * frame["x"] - 0.2 * frame["y"]))
+    frame["prediction"] = frame["score"] > 0.5
+    frame["label"] = random.random(count) < frame["score"]
+    path = tmp_path / "reference.csv"
+    frame.to_csv(path, index=False)
+    build(database, config, model="m", version="", path=path, now=WALL)
+    x, y = random.normal(1.5, 1, ROWS), random.normal(1.5, 1, ROWS)
+    scores = 1 / (1 + np.exp(-2 * x - 0.2 * y))
+    rows = [
+        replace(row, features={"x": float(x[at]), "y": float(y[at])}, scores=float(scores[at]), status=200,
+                prediction=bool(scores[at] > 0.5))
+        for at, row in enumerate(rows_of(random, START))
+    ]  # fmt: skip
+    labels = [  # in the north the model is right, in the south it guesses
+        Label(model="m", id=row.id, timestamp=row.timestamp + DAY,
+              label=row.prediction if row.tags["site"] == "north" else bool(random.random() < 0.5))
+        for row in rows
+    ]  # fmt: skip
+    write(database, config, "b", rows, labels)
+    tick(database, config, START + 3 * DAY)
+    named = {"psi": "$score", "estimated_auc": "", "accuracy": ""}
+    for metric, feature in named.items():
+        (row,) = found(database, metric=metric, feature=feature, version="v1", window_start=START, segment="")
+        first, *others = row.details["causes"]
+        assert (first["feature"], first["share"] > 0.7, len(others) <= 1) == ("x", True, True), metric
+    (whole,) = found(database, metric="accuracy", version="", window_start=START, segment="")
+    assert [one["segment"] for one in whole.details["segments"]] == ["site=south"]
+    assert whole.details["segments"][0]["share"] == 1.0
+    (covered,) = found(database, metric="label_coverage", version="", window_start=START, segment="")
+    (of_x,) = found(database, metric="psi", feature="x", version="", window_start=START, segment="")
+    assert not {"causes", "segments"} & {*covered.details, *of_x.details}
+
+
+def test_what_moves_in_every_window_is_no_cause(sqlite_database, config, random, tmp_path):
+    """The weekday tells of the score, and a day has only one."""
+    count, days = 14_000, 28
+    day = np.arange(count) % days
+    frame = pd.DataFrame({"x": random.normal(size=count), "weekday": [f"d{number % 7}" for number in day]})
+    frame["score"] = 1 / (1 + np.exp(-frame["x"] - (day % 7 == 5)))
+    frame["timestamp"] = [f"2013-02-{1 + number:02d}T10:00:00Z" for number in day]
+    frame["prediction"] = frame["score"] > 0.5
+    path = tmp_path / "reference.csv"
+    frame.to_csv(path, index=False)
+    build(sqlite_database, config, model="m", version="", path=path, now=WALL)
+    for number, shift in enumerate((0.0, 2.0)):
+        x = random.normal(shift, 1, ROWS)
+        rows = [
+            replace(row, features={"x": float(x[at]), "weekday": f"d{number}"}, scores=float(1 / (1 + np.exp(-x[at]))))
+            for at, row in enumerate(rows_of(random, START + number * DAY))
+        ]  # fmt: skip
+        write(sqlite_database, config, f"b{number}", rows)
+    tick(sqlite_database, config, START + 2.5 * DAY)
+    of_weekday = found(sqlite_database, metric="psi", feature="weekday", version="")[:2]
+    assert min(row.effect for row in of_weekday) > 1
+    of_score = found(sqlite_database, metric="psi", feature="$score", version="")[:2]
+    named = [[one["feature"] for one in row.details.get("causes", ())] for row in of_score]
+    assert named == [[], ["x"]]
+
+
+def test_a_reference_that_was_built_before_influence_was_known_names_no_cause(
+    sqlite_database, config, random, tmp_path
+):
+    make_reference(sqlite_database, config, tmp_path, random)
+    with sqlite_database.write() as connection:
+        connection.execute(sa.update(reference_columns).values(calibration={}))
+    write(sqlite_database, config, "b", rows_of(random, START, shift=2.0))
+    tick(sqlite_database, config, START + DAY * 1.5)
+    rows = found(sqlite_database, window_start=START)
+    assert rows
+    assert not [row for row in rows if "causes" in row.details]

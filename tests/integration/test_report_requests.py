@@ -17,7 +17,7 @@ from remora import cli, tables
 from remora.config import Config, parse
 from remora.security import Guard
 from tests.example_server import app_of, serving
-from tests.example_year import DAY, START, fill, put
+from tests.example_year import DAY, START, fill, finding, put
 
 TOKEN = "a token of the test"
 NOW = START + 230 * DAY
@@ -78,6 +78,16 @@ def test_a_report_is_asked_for_once_made_and_shown(ask, server, worker):
         f"{server}/reports/{first.json()['id']}/document", headers={"authorization": f"Bearer {TOKEN}"}
     )
     assert shown.text == "made"
+
+
+def test_beside_a_report_stands_where_to_look_first(ask, server, worker):
+    report = ask().json()["id"]
+    page = f"{server}/reports/{report}"
+    shown = {"authorization": f"Bearer {TOKEN}"}
+    assert "Where to look first" not in httpx.get(page, headers=shown).text
+    ranked = {"causes": [{"feature": "dep_delay", "share": 0.71, "influence": 0.5}]}
+    put(worker.database, tables.findings, [finding("flights", 204, "auc", 0.7, details=ranked)])
+    assert "dep_delay moved: likely 71 % of the score&#39;s movement" in httpx.get(page, headers=shown).text
 
 
 def test_one_that_failed_or_has_more_labels_is_made_again(ask, server, worker):

@@ -24,7 +24,7 @@ def test_slack_escapes_and_shows_what_matters():
     assert "<!channel>" not in section
     assert "*Accuracy* 70.0 % (alarm at &lt; 80.0 %, reference" in section
     assert "*Since* <!date^1362096000^" in section
-    assert "*Moved most:*" in section
+    assert "*Look first at:*" in section
     buttons = next(block for block in message["blocks"] if block["type"] == "actions")["elements"]
     assert {button["text"]["text"] for button in buttons} == {"Alert", "Runbook", "Model"}
 

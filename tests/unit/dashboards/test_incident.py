@@ -54,14 +54,19 @@ def test_those_that_fire_stand_before_those_that_are_over():
 
 def test_causes_are_the_ranked_ones_and_a_version_that_had_just_come():
     ranked = found(
-        details={"causes": [{"feature": "temp", "share": 0.62}], "changed_at": "2013-03-08T00:00:00Z"}
+        details={
+            "causes": [{"feature": "temp", "share": 0.62, "influence": 0.3}],
+            "changed_at": "2013-03-08T00:00:00Z",
+            "segments": [{"segment": "carrier=UA", "share": 0.4, "rows": 0.125}],
+        }
     )
     versions = [
         SimpleNamespace(version="v2", first_seen=AT - timedelta(hours=5)),
         SimpleNamespace(version="v1", first_seen=AT - 90 * DAY),
     ]
     assert incident.causes([ranked], [], versions, AT) == [
-        "version v2 came into service 5h before", "temp moved, likely 62 % of it", "the change is put at 2013-03-08 00:00 UTC",
+        "version v2 came into service 5h before", "temp moved: likely 62 % of the score's movement",
+        "carrier=UA: 40 % of the loss from 12 % of the rows", "the change is put at 2013-03-08 00:00 UTC",
     ]  # fmt: skip
 
 

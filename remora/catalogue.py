@@ -11,7 +11,10 @@ JOBS = ("traffic", "drift", "performance")
 
 @dataclass(frozen=True)
 class Metric:
-    """`unit` is count, ratio, ms or number; `better` is the good direction: up, down or none."""
+    """`unit` is count, ratio, ms or number; `better` is the good direction: up, down or none.
+
+    One of a `shape` says that values are distributed otherwise: that may be the world, and harmless.
+    """
 
     name: str
     job: str
@@ -19,11 +22,17 @@ class Metric:
     unit: str
     better: str
     per_feature: bool = False
+    shape: bool = False
 
     @property
     def judged(self) -> bool:
         """Whether its findings have a verdict `alarm` of their own, so that a rule needs no condition."""
         return self.job == "drift" or self.name in {"personal_data", "volume_change", "staleness"}
+
+    @property
+    def severity(self) -> str:
+        """Of an alert whose rule states none: broken data and lost performance are work for somebody, a shape informs."""
+        return "info" if self.shape else "ticket"
 
 
 METRICS: dict[str, Metric] = {
@@ -39,19 +48,33 @@ METRICS: dict[str, Metric] = {
         Metric("capture_lost", "traffic", "Lost by the collector", "ratio", "down"),
         Metric("personal_data", "traffic", "Looks personal", "count", "down", per_feature=True),
         Metric("schema_changes", "drift", "Changes of the schema", "count", "down"),
-        Metric("domain_auc", "drift", "Domain classifier's AUC", "number", "down"),
-        Metric("reconstruction_error", "drift", "Reconstruction error", "number", "none"),
+        Metric("domain_auc", "drift", "Domain classifier's AUC", "number", "down", shape=True),
+        Metric("reconstruction_error", "drift", "Reconstruction error", "number", "none", shape=True),
         Metric("duplicate_rate", "drift", "Repeated rows", "ratio", "down"),
-        Metric("psi", "drift", "Population stability index", "number", "down", per_feature=True),
-        Metric("ks", "drift", "Kolmogorov-Smirnov distance", "number", "down", per_feature=True),
-        Metric("wasserstein", "drift", "Wasserstein distance", "number", "down", per_feature=True),
-        Metric("jensen_shannon", "drift", "Jensen-Shannon distance", "number", "down", per_feature=True),
-        Metric("hellinger", "drift", "Hellinger distance", "number", "down", per_feature=True),
-        Metric("total_variation", "drift", "Total variation", "ratio", "down", per_feature=True),
-        Metric("chi_square", "drift", "Chi-square's effect w", "number", "down", per_feature=True),
+        Metric("psi", "drift", "Population stability index", "number", "down", per_feature=True, shape=True),
+        Metric("ks", "drift", "Kolmogorov-Smirnov distance", "number", "down", per_feature=True, shape=True),
+        Metric(
+            "wasserstein", "drift", "Wasserstein distance", "number", "down", per_feature=True, shape=True
+        ),
+        Metric(
+            "jensen_shannon",
+            "drift",
+            "Jensen-Shannon distance",
+            "number",
+            "down",
+            per_feature=True,
+            shape=True,
+        ),
+        Metric("hellinger", "drift", "Hellinger distance", "number", "down", per_feature=True, shape=True),
+        Metric("total_variation", "drift", "Total variation", "ratio", "down", per_feature=True, shape=True),
+        Metric(
+            "chi_square", "drift", "Chi-square's effect w", "number", "down", per_feature=True, shape=True
+        ),
         Metric("missing_rate", "drift", "Missing values", "ratio", "down", per_feature=True),
         Metric("unseen_rate", "drift", "Unseen categories", "ratio", "down", per_feature=True),
-        Metric("vanished_rate", "drift", "Vanished categories", "ratio", "down", per_feature=True),
+        Metric(
+            "vanished_rate", "drift", "Vanished categories", "ratio", "down", per_feature=True, shape=True
+        ),
         Metric("out_of_range_rate", "drift", "Out of range", "ratio", "down", per_feature=True),
         Metric("wrong_type_rate", "drift", "Of another type", "ratio", "down", per_feature=True),
         Metric("stuck_rate", "drift", "One and the same value", "ratio", "down", per_feature=True),

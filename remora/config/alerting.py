@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from remora.catalogue import METRICS
 from remora.config.base import Duration, Name, Section
 
 __all__ = ["Group", "Labels", "Route", "Rule", "Select"]
@@ -127,7 +128,8 @@ class Rule(Section):
 
     @property
     def severity(self) -> str:
-        return self.labels.get("severity", "ticket")
+        metric = METRICS.get(self.metric)  # an unknown one is refused with the whole file in view
+        return self.labels.get("severity", metric.severity if metric else "ticket")
 
 
 class Group(Section):

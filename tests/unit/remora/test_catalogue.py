@@ -28,3 +28,13 @@ def test_every_metric_belongs_to_a_job_and_says_which_way_is_good():
     assert {metric.job for metric in METRICS.values()} == set(JOBS)
     assert all(metric.better in {"up", "down", "none"} for metric in METRICS.values())
     assert all(name == metric.name for name, metric in METRICS.items())
+
+
+def test_only_a_distributions_shape_merely_informs():
+    informs = {name for name, metric in METRICS.items() if metric.severity == "info"}
+    assert informs == {
+        "psi", "ks", "wasserstein", "jensen_shannon", "hellinger", "total_variation", "chi_square", "vanished_rate",
+        "domain_auc", "reconstruction_error",
+    }  # fmt: skip
+    for metric in ("missing_rate", "schema_changes", "auc", "estimated_auc", "capture_lost"):
+        assert METRICS[metric].severity == "ticket"

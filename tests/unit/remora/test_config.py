@@ -181,3 +181,12 @@ def test_a_rule_needs_no_condition_where_the_metric_has_a_verdict_of_its_own(met
     parsed = parse(GOOD.replace('metric: accuracy\n    condition: "< 0.8"', f"metric: {metric}"))
     (rule,) = parsed.groups[0].rules
     assert (rule.metric, rule.condition) == (metric, None)
+
+
+def test_a_severity_that_is_not_said_follows_the_metric():
+    def severity(metric, labels=""):
+        rule = f"{{alert: A, metric: {metric}, condition: '> 1', {labels}}}"
+        return parse(f"version: 1\ngroups: [{{name: g, rules: [{rule}]}}]").groups[0].rules[0].severity
+
+    assert [severity(metric) for metric in ("psi", "missing_rate", "mae")] == ["info", "ticket", "ticket"]
+    assert severity("psi", "labels: {severity: page}") == "page"

@@ -62,8 +62,9 @@ def activate(database: Database, reference: Any) -> None:
 
 
 def columns_shown(database: Database, reference_id: str) -> Sequence[Any]:
-    """Name, kind and summary of a reference's columns."""
-    query = sa.select(reference_columns.c.column_name, reference_columns.c.kind, reference_columns.c.data)
+    """Name, kind, summary of a reference's columns, and what was learnt of each."""
+    shown = ("column_name", "kind", "data", "calibration")
+    query = sa.select(*(reference_columns.c[name] for name in shown))
     with database.read() as connection:
         return connection.execute(
             query.where(reference_columns.c.reference_id == reference_id).order_by(

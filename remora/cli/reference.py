@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from remora.config import load
 from remora.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from detectors.references import ReferenceSet, Target
     from remora.database import Database
@@ -105,6 +105,8 @@ def build(
             )
     of_version = f" {version}" if version else ""
     print(f"reference of {model}{of_version}: {made.rows:,} rows, {made.columns} columns from {made.source}")
+    for line in _thresholds(made.calibration):
+        print(line)
 
 
 @app.command("list")
@@ -132,7 +134,7 @@ def show(
     database: DatabaseUrl,
     model: _OnlyModel = None,
 ) -> None:
-    """Show where a reference comes from and what is in it."""
+    """Show where a reference comes from, what its thresholds would have done in it, and what it holds."""
     from detectors.reference_sets import columns_shown, find
 
     with opened(database) as connected:
@@ -143,6 +145,8 @@ def show(
     print(f"{found.rows:,} rows, {found.source}, built {found.built_at:%Y-%m-%d %H:%M} UTC")
     for key, value in found.provenance.items():
         print(f"{key}: {value}")
+    for line in _thresholds(found.calibration):
+        print(line)
     for column in columns:
         print(f"  {column.column_name:<24} {column.kind:<12} {_what(column)}")
 
@@ -168,14 +172,36 @@ def activate(
 def _what(column: Any) -> str:
     from remora.summaries import CategoricalSummary, NumericSummary, decode
 
-    summary = decode(column.data)
+    summary, influence = decode(column.data), column.calibration.get("influence")
+    tells = "" if influence is None else f", explains {influence:.1%} of the score".replace("%", " %")
     if isinstance(summary, NumericSummary):
-        return f"{summary.count:,} values, {summary.missing:,} missing"
+        return f"{summary.count:,} values, {summary.missing:,} missing{tells}"
     if isinstance(summary, CategoricalSummary):
-        return (
-            f"{summary.count:,} values, {summary.missing:,} missing, about {summary.distinct:,.0f} categories"
-        )
+        categories = f"about {summary.distinct:,.0f} categories"
+        return f"{summary.count:,} values, {summary.missing:,} missing, {categories}{tells}"
     return f"{getattr(summary, 'rows', 0):,} labelled rows"
+
+
+def _thresholds(calibration: Mapping[str, Any]) -> Iterator[str]:
+    """What was learnt of thresholds, and the alarms that they would have raised in the reference's own time."""
+    from detectors.calibration import MIN_WINDOWS
+    from remora.config.base import format_duration
+
+    size = format_duration(timedelta(seconds=calibration.get("window_seconds", 0)))
+    windows, proof = calibration.get("windows", 0), calibration.get("proof")
+    if proof is None:
+        advice = "take rows of a longer time" if windows > 1 else "give its rows a column timestamp"
+        yield (
+            f"thresholds: the customary ones; to learn them {MIN_WINDOWS} windows of {size} with enough rows are needed, and"
+            f" it has {windows}: {advice}"
+        )
+        return
+    yield f"thresholds: learnt from its own {windows} windows of {size}, with {proof['budget']} allowed"
+    raised = f"{proof['alarms']} {'alarm' if proof['alarms'] == 1 else 'alarms'}"
+    yield f"  in its own {proof['days']:g} days they would have raised {raised}; {proof['allowed']:.1f} are allowed"
+    for column in proof["columns"]:
+        windows_of = "1 window" if column["windows"] == 1 else f"{column['windows']} windows"
+        yield f"  {column['feature']}: beyond its threshold in {windows_of}"
 
 
 def _with_spark(

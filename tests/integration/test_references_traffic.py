@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -117,8 +118,11 @@ def test_people_build_list_show_and_activate(remora, sqlite_database):
     span = ("--from", "2026-03-02", "--to", "2026-03-05T00:00:00Z")
     for name in ("spring", "spring", "default"):
         code, said = remora("reference", "build", "--model", "m", "--name", name, *span)
-        assert (code, len(said)) == (0, 1)
+        assert code == 0
         assert said[0].startswith("reference of m: 117 rows, 5 columns from traffic, 2026-03-02 00:00")
+        (thresholds,) = said[1:]
+        assert thresholds.startswith("thresholds: the customary ones; to learn them 8 windows of 1d")
+        assert thresholds.endswith("and it has 3: take rows of a longer time")
     code, said = remora("reference", "list", "--model", "m")
     assert [line[0] for line in said] == [" ", " ", "*"]
     assert ["spring@1" in said[0], "spring@2" in said[1], "default@1" in said[2]] == [True] * 3
@@ -127,7 +131,24 @@ def test_people_build_list_show_and_activate(remora, sqlite_database):
     assert said[0].endswith("spring@2  active")
     assert {"kind: window", "engine: local", "from: 2026-03-02T00:00:00+00:00"} <= set(said)
     assert any(
-        line.split() == ["city", "categorical", "117", "values,", "0", "missing,", "about", "2", "categories"]
+        line.split()
+        == [
+            "city",
+            "categorical",
+            "117",
+            "values,",
+            "0",
+            "missing,",
+            "about",
+            "2",
+            "categories,",
+            "explains",
+            "0.0",
+            "%",
+            "of",
+            "the",
+            "score",
+        ]
         for line in said
     )
     with sqlite_database.read() as connection:
@@ -138,6 +159,24 @@ def test_people_build_list_show_and_activate(remora, sqlite_database):
         )
     assert active == ["spring"]
     assert find(sqlite_database, said[0].split()[0][:24]).name == "spring"
+
+
+def test_the_thresholds_and_what_they_would_have_done_are_shown_before_they_go_live(remora, tmp_path):
+    random, days = np.random.default_rng(5), 30
+    day = np.arange(6000) % days
+    frame = pd.DataFrame({"x": random.normal(size=6000) + 3.0 * (day == 12)})
+    frame["timestamp"] = [f"2026-04-{1 + number:02d}T10:00:00Z" for number in day]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    code, said = remora("reference", "build", "--model", "m", "--file", "rows.csv")
+    assert (code, said[1:]) == (
+        0,
+        [
+            "thresholds: learnt from its own 30 windows of 1d, with 1 false alarm in 30 days allowed",
+            "  in its own 30 days they would have raised 1 alarm; 1.0 are allowed",
+            "  x: beyond its threshold in 1 window",
+        ],
+    )
+    assert set(said[1:]) < set(remora("reference", "show", "default")[1])
 
 
 MISTAKES = {

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from dashboards import objectives
 from dashboards.queries import exposed, findings, models, response
+from remora import __version__
 from remora.catalogue import METRICS
 from remora.config import Config
 from remora.database import Database
@@ -55,7 +56,17 @@ def exposition(database: Database, config: Config) -> bytes:
         _FAILED_SCRAPES.inc()
         families = []
         up.add_metric([], 0)
-    return generate_latest(REGISTRY) + generate_latest(_Collected([up, *families]))
+    return generate_latest(REGISTRY) + generate_latest(_Collected([up, _info(config), *families]))
+
+
+def _info(config: Config) -> Metric:
+    family = GaugeMetricFamily(
+        "remora_info",
+        "Always 1: the server's version, and where people reach its pages.",
+        labels=["version", "url"],
+    )
+    family.add_metric([__version__, config.external_url.rstrip("/")], 1)
+    return family
 
 
 def _families(connection: sa.Connection, config: Config) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from collector.errors import BodyError, SpoolError
 from collector.events.envelope import read_events
 from collector.ingest import Ingest
 from collector.parsing import Parsed
+from remora.listening import REFUSED
 from remora.security import Guard
 
 __all__ = ["router"]
@@ -146,6 +147,7 @@ async def _answered(work: Awaitable[Response]) -> Response:
     try:
         return await work
     except BodyError as error:
+        REFUSED.labels(error.reason).inc()
         return JSONResponse({"error": str(error), "accepted": 0, "rejected": []}, error.status)
     except SpoolError as error:
         answer = {"error": f"{error}: try again later", "accepted": 0, "rejected": []}

@@ -14,6 +14,7 @@ _SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
 _PREDICTION: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["model", "features"],
+    "additionalProperties": False,
     "properties": {
         "model": _NAME,
         "version": {"type": "string", "maxLength": 128},
@@ -44,6 +45,7 @@ _PREDICTION: Final[dict[str, Any]] = {
 _LABEL: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["model", "id", "label"],
+    "additionalProperties": False,
     "properties": {
         "model": _NAME,
         "id": {**_KEY, "description": "the prediction's id"},

@@ -11,6 +11,8 @@ RemoraError
     └── BusyError          the other collector says how long to leave it alone
 """
 
+from typing import ClassVar
+
 from remora.errors import RemoraError, UnavailableError
 
 __all__ = [
@@ -41,11 +43,17 @@ class RefusedError(CollectorError):
 
 
 class BodyError(CollectorError):
-    """A body that cannot be read, with the HTTP status that says so."""
+    """A body that cannot be read, with the HTTP status that says so and a word for the counter."""
+
+    _REASONS: ClassVar = {408: "body_late", 413: "body_too_large", 415: "type_unsupported"}
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def reason(self) -> str:
+        return self._REASONS.get(self.status, "body_unreadable")
 
 
 class UnreadableError(CollectorError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,9 +22,11 @@ __all__ = ["LabelIn", "Parsed", "PredictionIn", "parse_items", "parse_labels", "
 
 _T = TypeVar("_T")
 _TRIVIAL = b" \t\r\n"
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MOST_OF_A_KEY = 60
 
 
-class PredictionIn(msgspec.Struct, frozen=True):
+class PredictionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A prediction as a caller writes it: what is optional may be missing."""
 
     model: str
@@ -37,7 +41,7 @@ class PredictionIn(msgspec.Struct, frozen=True):
     tags: dict[str, str] | None = None
 
 
-class LabelIn(msgspec.Struct, frozen=True):
+class LabelIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A label as a caller writes it."""
 
     model: str
@@ -169,16 +173,29 @@ def _lenient(item: bytes | msgspec.Raw, decode: Callable[[Any], _T], kind: type[
     """Decode fast; only where that fails because of NaN or Infinity, decode slowly with null in their place."""
     try:
         return decode(item)
-    except msgspec.ValidationError:
-        raise
+    except msgspec.ValidationError as error:
+        raise _explained(error, kind) from None
     except msgspec.DecodeError:
         text = bytes(item)
         if b"NaN" not in text and b"Infinity" not in text:
             raise
         try:
             return msgspec.convert(_loads(text), kind, strict=True)
+        except msgspec.ValidationError as error:
+            raise _explained(error, kind) from None
         except BodyError as error:
             raise ValueError(str(error)) from None
+
+
+def _explained(error: msgspec.ValidationError, kind: type[Any]) -> Exception:
+    """The same error; of an unknown key one that names the nearest, for a misspelt one would be lost without a word."""
+    unknown = _UNKNOWN.fullmatch(str(error))
+    if unknown is None:
+        return error
+    keys = [one.name for one in msgspec.structs.fields(kind)]
+    near = get_close_matches(unknown[1], keys, n=1)
+    meant = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(keys)}"
+    return ValueError(f"has an unknown key `{unknown[1][:_MOST_OF_A_KEY]}`: {meant}")
 
 
 def _sentence(error: Exception) -> str:

@@ -34,7 +34,7 @@ _Instant = Annotated[datetime, Meta(tz=True)]
 _KNOWN_NAMES: Final = 10_000
 
 
-class _Plain(msgspec.Struct, frozen=True, gc=False):
+class _Plain(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`PredictionIn`, as far as types can say what is allowed."""
 
     model: _Name

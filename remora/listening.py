@@ -11,18 +11,33 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from remora.errors import UserError
 from remora.settings import Address, Tls, UnixAddress
+from remora.telemetry import REGISTRY
 
-__all__ = ["HEAD_BYTES", "HEAD_SECONDS", "PatientProtocol", "check_tls", "listen", "server_settings"]
+__all__ = [
+    "HEAD_BYTES",
+    "HEAD_SECONDS",
+    "REFUSED",
+    "PatientProtocol",
+    "check_tls",
+    "listen",
+    "server_settings",
+]
+
+REFUSED = Counter(
+    "remora_requests_refused", "Requests that were refused before anything in them was read.", ["reason"],
+    registry=REGISTRY,
+)  # fmt: skip
 
 HEAD_SECONDS: Final = (
     10.0  # for the whole head of a request, from its first byte or the connection's beginning
 )
 HEAD_BYTES: Final = 65_536
-_CONNECTIONS: Final = 1024  # beyond it callers are answered 503
+_CONNECTIONS: Final = 1024
 _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -49,13 +64,20 @@ class PatientProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_size += len(data)
             if self._head_size > HEAD_BYTES and not self._head_ends(data):
-                self._give_up(_TOO_LARGE)
+                self._give_up(_TOO_LARGE, "head_too_large")
                 return
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._have_head()
+        if self._busy():
+            REFUSED.labels("busy").inc()
         super().on_headers_complete()
+
+    def _busy(self) -> bool:
+        """Whether uvicorn will answer 503, for there is more going on than may be."""
+        most = self.limit_concurrency
+        return most is not None and max(len(self.connections), len(self.tasks)) >= most
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_head()
@@ -68,30 +90,33 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _wait_for_head(self) -> None:
         self._head_size = 0
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up, _TOO_LATE)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up, _TOO_LATE, "head_late")
 
     def _have_head(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _give_up(self, answer: bytes) -> None:
+    def _give_up(self, answer: bytes, reason: str) -> None:
         self._have_head()
         if not self.transport.is_closing():
-            if self._head_size:
+            if self._head_size:  # an idle connection that is closed was no request
+                REFUSED.labels(reason).inc()
                 self.transport.write(answer)
             self.transport.close()
 
 
-def server_settings(app: Any, tls: Tls | None = None, **more: Any) -> uvicorn.Config:
-    """How every API of ours is served."""
+def server_settings(
+    app: Any, tls: Tls | None = None, *, connections: int = _CONNECTIONS, **more: Any
+) -> uvicorn.Config:
+    """How every API of ours is served; with so many `connections` the next caller is answered 503."""
     return uvicorn.Config(
         app,
         http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=connections,
         ssl_certfile=str(tls.cert) if tls else None,
         ssl_keyfile=str(tls.key) if tls else None,
         **more,

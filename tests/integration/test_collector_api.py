@@ -21,6 +21,7 @@ from collector.privacy import Gate
 from collector.spool import Receipt, Spool, to_batch
 from remora.cli import main
 from remora.config import Config
+from remora.listening import REFUSED
 from remora.records import Batch, Label, Prediction
 from remora.security import Guard
 from tests.example_server import serving
@@ -111,6 +112,13 @@ def test_gzip_is_unpacked(api):
         ({**GOOD, "status": 7}, "status"),
         ({**GOOD, "latency_ms": -1}, "latency_ms"),
         ({**GOOD, "tags": {"a": 1}}, "tags"),
+        ({**GOOD, "latency": 12}, "has an unknown key `latency`: did you mean `latency_ms`?"),
+        (
+            {**GOOD, "zzz": 1},
+            "has an unknown key `zzz`: known are model, features, version, id, timestamp, prediction,",
+        ),
+        ({**GOOD, "x" * 5000: 1}, "has an unknown key `x{60}`: known are"),
+        ({**GOOD, "a`\n": 1}, "has an unknown key `a`\n`"),
         ("text", "object"),
         (None, "object"),
     ],
@@ -123,6 +131,20 @@ def test_a_bad_item_is_refused_alone_and_its_values_are_not_repeated(api, item, 
     assert [rejected["index"] for rejected in body["rejected"]] == [1]
     assert re.search(words, body["rejected"][0]["error"])
     assert len(api.records.predictions) == 2
+
+
+def test_a_misspelt_key_is_refused_in_lines_and_beside_nan_and_of_labels_too(api):
+    answer = api.post(
+        "/v1/predictions", f"{json.dumps(GOOD)}\n{json.dumps({**GOOD, 'tag': {}})}\n".encode(), LINES
+    ).json()
+    assert (answer["accepted"], answer["rejected"][0]["index"]) == (1, 1)
+    assert answer["rejected"][0]["error"] == "has an unknown key `tag`: did you mean `tags`?"
+    refused = api.post("/v1/predictions", b'{"model":"m","features":{"x":NaN},"latency":1}')
+    assert (refused.status_code, "`latency_ms`" in refused.json()["error"]) == (400, True)
+    wrong = api.post("/v1/labels", {"model": "m", "id": "a", "label": 1, "lable": 2})
+    assert wrong.json()["rejected"] == [
+        {"index": 0, "error": "has an unknown key `lable`: did you mean `label`?"}
+    ]
 
 
 def test_not_a_number_becomes_null(api):
@@ -175,6 +197,32 @@ def test_sizes_are_bounded(tmp_path):
             yield b" " * 100
 
     assert api.call("POST", "/v1/predictions", content=chunks(), headers=JSON).status_code == 413
+    api.spool.close()
+
+
+def test_what_is_refused_unread_is_counted_by_reason(tmp_path):
+    api = Api(tmp_path, limits=Limits(wire=2000, decoded=5000, records=10, seconds=0.2))
+    packed = {**JSON, "content-encoding": "gzip"}
+
+    async def never():
+        yield b"{"
+        await asyncio.sleep(5)
+
+    calls = {
+        "body_too_large": [(b" " * 2001, JSON), (gzip.compress(b" " * 6000), packed), ([GOOD] * 11, JSON)],
+        "type_unsupported": [
+            (GOOD, {"content-type": "text/csv"}),
+            (GOOD, {**JSON, "content-encoding": "br"}),
+        ],
+        "body_unreadable": [(b"", JSON), (b"not gzip", packed)],
+    }
+    before = {reason: REFUSED.labels(reason)._value.get() for reason in (*calls, "body_late")}
+    for tried in calls.values():
+        for body, headers in tried:
+            api.post("/v1/labels", body, headers)
+    assert api.call("POST", "/v1/predictions", content=never(), headers=JSON).status_code == 408
+    counted = {reason: REFUSED.labels(reason)._value.get() - before[reason] for reason in before}
+    assert counted == {"body_too_large": 3, "type_unsupported": 2, "body_unreadable": 2, "body_late": 1}
     api.spool.close()
 
 

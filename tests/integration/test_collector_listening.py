@@ -11,10 +11,12 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
 import pytest
+import uvicorn
 
 from collector.trust import context_of
 from remora import listening
@@ -164,42 +166,69 @@ def test_files_and_addresses_that_cannot_be_used_are_said(tmp_path, call, said):
 # --- callers who keep it waiting
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """The port of an application behind our protocol, which waits a quarter of a second for a head."""
-    import threading
-
-    import uvicorn
-
-    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.25)
-
-    async def app(scope, receive, send):
-        if scope["type"] == "lifespan":
-            return
-        more = True
-        while more:
-            more = (await receive()).get("more_body", False)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
+@contextlib.contextmanager
+def listening_server(app, **options):
+    """The port of an application behind our protocol."""
     listener = listen(Address("127.0.0.1", 0), "--api")
-    server = uvicorn.Server(server_settings(app, lifespan="off"))
+    server = uvicorn.Server(server_settings(app, lifespan="off", **options))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_for(lambda: server.started, "the server")
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+async def answer_ok(scope, receive, send):
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """It waits a quarter of a second for a head."""
+    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.25)
+    with listening_server(answer_ok) as port:
+        yield port
+
+
+def refused(reason):
+    return listening.REFUSED.labels(reason)._value.get()
+
+
+def test_more_callers_than_may_be_are_answered_503_and_counted_and_the_next_is_served():
+    before = refused("busy")
+    with listening_server(answer_ok, connections=3) as port, contextlib.ExitStack() as held:
+
+        def call():
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            held.callback(connection.close)
+            connection.request("GET", "/")
+            return connection, connection.getresponse()
+
+        opened = [call() for _ in range(3)]
+        assert [answer.status for _, answer in opened] == [200, 200, 503]
+        assert refused("busy") - before == 1
+        for connection, _ in opened:
+            connection.close()
+        wait_for(lambda: call()[1].status == 200, "room")
 
 
 def test_a_head_that_does_not_end_is_answered_408_and_silence_is_hung_up_on(patient):
+    before = refused("head_late")
     with socket.create_connection(("127.0.0.1", patient), timeout=5) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n")
         assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         assert slow.recv(100) == b""
     with socket.create_connection(("127.0.0.1", patient), timeout=5) as silent:
         assert silent.recv(100) == b""
+    assert refused("head_late") - before == 1
 
 
 def test_a_head_dripped_byte_by_byte_gets_no_more_time(patient):
@@ -212,10 +241,12 @@ def test_a_head_dripped_byte_by_byte_gets_no_more_time(patient):
 
 
 def test_a_head_that_is_too_large_is_answered_431(patient):
+    before = refused("head_too_large")
     with socket.create_connection(("127.0.0.1", patient), timeout=5) as large:
         with contextlib.suppress(OSError):
             large.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (HEAD_BYTES + 200_000))
         assert large.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert refused("head_too_large") - before == 1
 
 
 def test_patience_is_for_heads_alone(patient):

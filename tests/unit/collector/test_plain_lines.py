@@ -94,7 +94,7 @@ def test_takes_what_is_usual(more):
     [
         {"features": {"x": "a" * 5000}}, {"features": {"x": "nul\0"}}, {"features": {"$x": 1}}, {"features": {"": 1}},
         {"features": {"x": 2**63}}, {"features": {"x": [1]}}, {"timestamp": "2013-03-01T12:00:00"}, {"id": ""},
-        {"model": "tab\t"}, {"status": 99}, {"latency_ms": -1}, {"prediction": 1e101}, {"scores": float("nan")},
+        {"model": "tab\t"}, {"unknown": 1}, {"status": 99}, {"latency_ms": -1}, {"prediction": 1e101}, {"scores": float("nan")},
         {"tags": {"": "x"}}, {"timestamp": "0001-01-01T00:00:00Z"}, {"features": {f"f{n}": 0 for n in range(1001)}},
     ],
 )  # fmt: skip

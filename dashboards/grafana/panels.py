@@ -58,13 +58,24 @@ class Board:
         found: dict[str, Any] = json.loads(JSONEncoder().encode(made.build()))
         for number, panel in enumerate(found["panels"], 1):
             panel["id"] = number
-        return found | {"schemaVersion": _SCHEMA}
+        return _without_later_words(found) | {"schemaVersion": _SCHEMA}
 
     def _links(self) -> list[Builder[dashboard.DashboardLink]]:
         others = (
             build.DashboardLink("Dashboards").type(dashboard.DashboardLinkType.DASHBOARDS).tags(["remora"])
         )
         return [others.include_vars(True).keep_time(True), *(page(title, path) for title, path in self.pages)]
+
+
+def _without_later_words(board: dict[str, Any]) -> dict[str, Any]:
+    """What the SDK writes unasked, and the schema of the first Grafana 11 or of the last 13 does not know."""
+    for panel in board["panels"]:
+        for name in ("percentChangeColorMode", "perPage", "footer"):
+            panel.get("options", {}).pop(name, None)
+    for variable in board["templating"]["list"]:
+        for name in ("allowCustomValue", "auto", "auto_min", "auto_count"):
+            variable.pop(name, None)
+    return board
 
 
 def page(title: str, path: str) -> build.DashboardLink:

@@ -26,6 +26,8 @@ _SHOWN_BY = {
     "RemoraCollectorLoses": ("remora-collectors", "Losses"),
     "RemoraMessagesGivenUp": ("remora-alerts", "Messages given up"),
     "RemoraMessagesWait": ("remora-alerts", "Messages waiting"),
+    "RemoraSpoolWaits": ("remora-collectors", "Oldest record waiting"),
+    "RemoraErrorBudgetSpent": ("remora-overview", "Error budget left"),
     "RemoraModelAlert": ("remora-alerts", "Pages firing"),
 }
 _NOBODY_THERE = {"RemoraDown"}  # no answer at all is what this one is about
@@ -81,7 +83,9 @@ def _rule(rule: dict[str, Any], boards: Mapping[str, dict[str, Any]]) -> dict[st
 def _annotations(rule: dict[str, Any], boards: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     """The summary in Grafana's words: what Prometheus calls the value is its query A's here."""
     words = re.sub(
-        r"\{\{ \$value( \| humanize)? \}\}", r"{{ humanize .Values.A.Value }}", rule["annotations"]["summary"]
+        r"\{\{ \$value(?: \| (\w+))? \}\}",
+        lambda found: f"{{{{ {found[1] or 'humanize'} .Values.A.Value }}}}",
+        rule["annotations"]["summary"],
     )
     annotations = {"summary": words.replace("$labels.", ".Labels.")}
     if rule["alert"] in _SHOWN_BY:

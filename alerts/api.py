@@ -15,6 +15,7 @@ from alerts.reading import Identity, parse_body, read_body
 from remora.config import Config
 from remora.database import Database
 from remora.errors import UserError
+from remora.refusals import EVERYWHERE, refusals
 from remora.security import Guard
 
 __all__ = ["router"]
@@ -25,7 +26,7 @@ def router(
 ) -> APIRouter:
     """The routes. `clock` is the real time (for signatures); business time is read beside the data."""
     desk = _Desk(database, config, clock or (lambda: datetime.now(UTC)))
-    routes = APIRouter(prefix="/v1")
+    routes = APIRouter(prefix="/v1", responses=refusals(*EVERYWHERE, 404, 409, 413, 415, 422))
     write, read = guard.require("write"), guard.require("read")
 
     @routes.post("/silences", status_code=201, openapi_extra=bodies.schema(NewSilence))

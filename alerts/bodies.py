@@ -132,13 +132,7 @@ def _matches_nothing(matcher: Matcher) -> bool:
 
 def schema(kind: type[BaseModel]) -> dict[str, Any]:
     """What OpenAPI says of a body that the route reads by itself."""
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(kind)}}},
-        "responses": {
-            str(code): {"description": text}
-            for code, text in ((401, "no valid signature or token"), (404, "not there"), (409, "too late"), (413, "too long"))
-        },
-    }  # fmt: skip
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(kind)}}}}
 
 
 def _inlined(kind: type[BaseModel]) -> Any:

@@ -16,6 +16,7 @@ from alerts.desk import Desk
 from alerts.reading import Identity, parse_body, read_body
 from remora.config import Config
 from remora.database import Database
+from remora.refusals import EVERYWHERE, refusals
 from remora.security import Guard
 
 __all__ = ["router"]
@@ -28,7 +29,7 @@ def router(
 ) -> APIRouter:
     """The routes. `clock` is the real time (for signatures); business time is read beside the data."""
     desk = Desk(database, config, clock or (lambda: datetime.now(UTC)))
-    routes = APIRouter()
+    routes = APIRouter(responses=refusals(*EVERYWHERE, 404, 409, 413, 415, 422))
     _actions(routes, desk, guard)
     _incidents(routes, desk, guard)
     _pauses(routes, desk, guard)

@@ -17,6 +17,7 @@ from collector.events.envelope import read_events
 from collector.ingest import Ingest
 from collector.parsing import Parsed
 from remora.listening import REFUSED
+from remora.refusals import EVERYWHERE, refusals
 from remora.security import Guard
 
 __all__ = ["router"]
@@ -33,7 +34,7 @@ def router(ingest: Ingest, guard: Guard) -> APIRouter:
 
     `POST /v1/aside/{batch}/retry` and `DELETE /v1/aside/{batch}` settle what was set aside.
     """
-    routes = APIRouter()
+    routes = APIRouter(responses=refusals(*EVERYWHERE))
 
     async def predictions(request: Request) -> Response:
         return await _records(request, ingest, ingest.predictions)
@@ -77,14 +78,16 @@ def router(ingest: Ingest, guard: Guard) -> APIRouter:
 
 
 def _aside(routes: APIRouter, ingest: Ingest, guard: Guard) -> None:
-    may_settle = [Depends(guard.require("write"))]
+    common: dict[str, Any] = {
+        "dependencies": [Depends(guard.require("write"))], "response_model": None, "responses": refusals(404, 422),
+    }  # fmt: skip
 
-    @routes.post("/v1/aside/{batch}/retry", status_code=202, dependencies=may_settle, response_model=None)
+    @routes.post("/v1/aside/{batch}/retry", status_code=202, **common)
     async def retry(batch: BatchId) -> Response:
         """Deliver a batch that was set aside after all, behind all that waits."""
         return await _answered(_settled(batch, ingest.retry_aside(batch), "accepted"))
 
-    @routes.delete("/v1/aside/{batch}", dependencies=may_settle, response_model=None)
+    @routes.delete("/v1/aside/{batch}", **common)
     async def discard(batch: BatchId) -> Response:
         """Delete a batch that was set aside, for good."""
         return await _answered(_settled(batch, ingest.discard_aside(batch), "discarded"))

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.exceptions import HTTPException
 
 from collector import metrics
 from collector.api import router
 from collector.ingest import Ingest
 from remora import __version__
-from remora.errors import UnavailableError
+from remora.refusals import EVERYWHERE, install_error_answers, refusals
 from remora.security import Guard
-from remora.telemetry import REGISTRY, get_logger
+from remora.telemetry import REGISTRY
 
 __all__ = ["ForwarderCounters", "sidecar_app"]
-
-log = get_logger("api")
 
 _PREFIX = "/remora"
 _Scope = MutableMapping[str, Any]
@@ -45,9 +42,7 @@ class ForwarderCounters(Collector):
 def sidecar_app(ingest: Ingest, guard: Guard) -> _App:
     """Everything that the recorder answers, at the root and below `/remora`."""
     app = FastAPI(title="Remora sidecar", version=__version__, docs_url=None, redoc_url=None)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(UnavailableError, _unavailable)
-    app.add_exception_handler(Exception, _fault)
+    install_error_answers(app, metrics.FAULTS.labels("request").inc)
     app.include_router(router(ingest, guard), tags=["ingest"])
 
     @app.get("/healthz", tags=["health"])
@@ -55,7 +50,7 @@ def sidecar_app(ingest: Ingest, guard: Guard) -> _App:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["health"])
+    @app.get("/readyz", tags=["health"], responses=refusals(503))
     async def readyz() -> Response:
         """Records are taken: the spool has room. A database that is away does not matter here."""
         counts = ingest.spool.counters()
@@ -63,7 +58,10 @@ def sidecar_app(ingest: Ingest, guard: Guard) -> _App:
             return JSONResponse({"error": "the spool is full"}, 503)
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", tags=["health"], dependencies=[Depends(guard.require("read"))])
+    @app.get(
+        "/metrics", tags=["health"], dependencies=[Depends(guard.require("read"))], response_class=Response,
+        responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}, **refusals(*EVERYWHERE)},
+    )  # fmt: skip
     async def exposition() -> Response:
         """For Prometheus."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
@@ -79,19 +77,3 @@ def _without_prefix(app: FastAPI) -> _App:
         await app(scope, receive, send)
 
     return stripped
-
-
-async def _refused(request: Request, error: Any) -> JSONResponse:
-    text = f"there is nothing at {request.url.path}" if error.detail == "Not Found" else str(error.detail)
-    return JSONResponse({"error": text}, error.status_code, headers=error.headers)
-
-
-async def _unavailable(_request: Request, error: Any) -> JSONResponse:
-    log.warning("unavailable", reason=str(error))
-    return JSONResponse({"error": "the database does not answer: try again"}, 503, {"retry-after": "5"})
-
-
-async def _fault(request: Request, error: Any) -> JSONResponse:
-    metrics.FAULTS.labels("request").inc()
-    log.error("request_failed", path=request.url.path, exc_info=error)
-    return JSONResponse({"error": "something went wrong inside Remora; its log says what"}, 500)

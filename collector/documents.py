@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from remora.refusals import EVERYWHERE, refusals
+
 __all__ = ["BATCH", "COLLECTORS", "EVENTS", "EXCHANGES", "LABELS", "PREDICTIONS", "STATUS"]
 
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 128}
@@ -118,21 +120,12 @@ _TAKEN: Final = {
     "required": ["accepted", "rejected"],
     "properties": {"accepted": {"type": "integer"}, "rejected": _REJECTED},
 }
-_REFUSED: Final = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_REFUSALS: Final = refusals(*EVERYWHERE, 408, 413, 415)
 
 
 def _answers(taken: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    refused = {"content": {"application/json": {"schema": _REFUSED}}}
-    return {
-        202: {"description": "On disk; delivered soon.", "content": {"application/json": {"schema": taken}}},
-        400: {"description": "Nothing could be read or accepted.", **refused},
-        401: {"description": "No valid token.", **refused},
-        403: {"description": "The token may not do this.", **refused},
-        408: {"description": "The body did not arrive in time.", **refused},
-        413: {"description": "Too large: send it in parts.", **refused},
-        415: {"description": "Content type or encoding not supported.", **refused},
-        503: {"description": "The spool is full: try again after `Retry-After` seconds.", **refused},
-    }
+    on_disk = {"description": "On disk; delivered soon.", "content": {"application/json": {"schema": taken}}}
+    return {202: on_disk, **_REFUSALS}
 
 
 def _document(summary: str, record: dict[str, Any]) -> dict[str, Any]:

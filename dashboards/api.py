@@ -18,6 +18,7 @@ from remora.catalogue import METRICS
 from remora.config import Config
 from remora.database import Database
 from remora.errors import UnavailableError
+from remora.refusals import EVERYWHERE, refusals
 
 __all__ = ["KEY_METRICS", "router"]
 
@@ -25,7 +26,7 @@ KEY_METRICS = tuple(name for name, metric in METRICS.items() if not metric.per_f
 ALERT_STATES = ("pending", "firing", "resolved")
 INCIDENT_STATES = ("open", "acknowledged", "resolved")
 DELIVERY_STATES = ("pending", "delivered", "dead")
-_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": schemas.Error} for code in (400, 401, 404, 422)}
+_ERRORS = refusals(*EVERYWHERE, 404, 422)
 
 Limit = Annotated[int, Query(ge=1, le=findings.MAX_FINDINGS, description="at most so many, the newest")]
 
@@ -157,13 +158,16 @@ def _health(routes: APIRouter, database: Database, config: Config, guard: Guard)
         """The process answers; says nothing about anything else."""
         return {"status": "ok"}
 
-    @routes.get("/readyz", response_model=schemas.Ready, responses={503: {"model": schemas.Error}})
+    @routes.get("/readyz", response_model=schemas.Ready, responses=refusals(503))
     def readyz() -> Any:
         """The database answers and its tables are of this version; else 503 with the reason."""
         reason = _not_ready(database)
         return JSONResponse({"error": reason}, 503) if reason else {"status": "ready"}
 
-    @routes.get("/metrics", response_class=Response, dependencies=[Depends(guard.require("read"))])
+    @routes.get(
+        "/metrics", response_class=Response, dependencies=[Depends(guard.require("read"))],
+        responses={200: {"content": {prometheus.CONTENT_TYPE: {"schema": {"type": "string"}}}}, **refusals(*EVERYWHERE)},
+    )  # fmt: skip
     def metrics() -> Response:
         """Prometheus text: this process's own metrics and the newest findings, alerts and deliveries."""
         return Response(prometheus.exposition(database, config), media_type=prometheus.CONTENT_TYPE)

@@ -14,6 +14,7 @@ from dashboards.errors import BadRequestError, BusyError, NotFoundError
 from dashboards.periods import parse_instant
 from dashboards.queries import response
 from remora.database import Database
+from remora.refusals import EVERYWHERE, refusals
 
 __all__ = ["NewReport", "router"]
 
@@ -39,11 +40,10 @@ def _wall() -> datetime:
 
 def router(database: Database, guard: Guard, wall: Callable[[], datetime] = _wall) -> APIRouter:
     """The two routes; `database` is written."""
-    routes = APIRouter(prefix="/v1/reports")
-    errors = {code: {"model": schemas.Error} for code in (400, 401, 403, 404, 422, 429)}
+    routes = APIRouter(prefix="/v1/reports", responses=refusals(*EVERYWHERE, 404, 422))
 
     @routes.post(
-        "", status_code=202, response_model=schemas.Report, responses=errors,  # type: ignore[arg-type]  # its keys are narrower
+        "", status_code=202, response_model=schemas.Report,
         dependencies=[Depends(guard.require("write"))],
     )  # fmt: skip
     def request_report(wanted: NewReport) -> schemas.Report:
@@ -61,7 +61,7 @@ def router(database: Database, guard: Guard, wall: Callable[[], datetime] = _wal
         return schemas.Report.model_validate(row)
 
     @routes.get(
-        "/{report_id}", response_model=schemas.Report, responses={404: {"model": schemas.Error}},
+        "/{report_id}", response_model=schemas.Report,
         dependencies=[Depends(guard.require("read"))],
     )  # fmt: skip
     def show_report(report_id: str) -> schemas.Report:

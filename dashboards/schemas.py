@@ -8,19 +8,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "Action", "Alert", "Delivery", "Error", "Finding", "Incident", "IncidentDetail", "Latest", "Model", "OpenAlerts",
+    "Action", "Alert", "Delivery", "Finding", "Incident", "IncidentDetail", "Latest", "Model", "OpenAlerts",
     "Ready", "Report", "Step", "TimelineEvent", "Version", "rows_of",
 ]  # fmt: skip
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(from_attributes=True, protected_namespaces=())
-
-
-class Error(BaseModel):
-    """What every error looks like."""
-
-    error: str = Field(description="one sentence: what is wrong and what would be right")
 
 
 class Ready(BaseModel):

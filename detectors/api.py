@@ -13,6 +13,7 @@ from detectors.clock import ClockState, clock_state, move_clock
 from detectors.errors import ClockError
 from remora.config import Config
 from remora.database import Database
+from remora.refusals import EVERYWHERE, refusals
 
 if TYPE_CHECKING:
     from remora.security import Guard
@@ -38,7 +39,7 @@ class ClockMove(BaseModel):
 
 def router(database: Database, config: Config, guard: Guard, on_change: Callable[[], None]) -> APIRouter:
     """The clock's routes; `on_change` is called when it was moved."""
-    routes = APIRouter()
+    routes = APIRouter(responses=refusals(*EVERYWHERE))
     read: Any = Depends(guard.require("read"))
     write: Any = Depends(guard.require("write"))
 
@@ -46,7 +47,7 @@ def router(database: Database, config: Config, guard: Guard, on_change: Callable
     def get_clock() -> Clock:
         return _shown(clock_state(database, config, datetime.now(UTC)))
 
-    @routes.put("/v1/clock", dependencies=[write], responses={409: {"description": "It cannot stand there"}})
+    @routes.put("/v1/clock", dependencies=[write], responses=refusals(409, 422))
     def put_clock(move: ClockMove) -> Clock:
         try:
             moved = move_clock(database, config, move.now)

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 import dashboards.api
 import dashboards.app
-from remora.cli.errors import install_error_answers
 from remora.config import Config
+from remora.refusals import install_error_answers
 
 NOW = datetime(2013, 12, 26, 0, 10, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from alerts import api, incident_api
 from alerts.signing import sign
 from remora import tables as t
-from remora.cli.errors import install_error_answers
+from remora.refusals import install_error_answers
 from remora.security import Guard
 from tests.example_alerts import SECRET, WALL, World, due
 

@@ -15,7 +15,7 @@ from alerts import api, incident_api
 from dashboards import api as reading_api
 from remora import cli
 from remora import tables as t
-from remora.cli.errors import install_error_answers
+from remora.refusals import install_error_answers
 from remora.security import Guard
 from tests.example_alerts import WALL, World, due
 from tests.example_server import serving

@@ -105,19 +105,19 @@ class Reporter:
         """Put what was lost since the last time into the spool, and in the same transaction that it was."""
         if not self._model:
             return
-        spool_counts = self._spool.counters()
-        lost = int(lost_of(self._numbers()))
-        in_spool = spool_counts["expired"] + spool_counts["set_aside"]
-        if (self._ring, lost - in_spool, in_spool) == self._spool.lost:
+        counts, (ring, told_before, told_in_spool) = self._spool.counters(), self._spool.lost
+        in_spool = counts["expired"] + counts["set_aside"]
+        before_it = int(lost_of(self._numbers())) - in_spool
+        told_before = told_before if ring == self._ring else 0
+        # What was set aside and is tried again was told already, also where it is set aside once more.
+        marks = (self._ring, max(before_it, told_before), max(in_spool, told_in_spool))
+        if marks == self._spool.lost:
             return
-        known = self._spool.lost
-        before = (known[1] if known[0] == self._ring else 0) + known[2]
-        # Fewer than before, where what was set aside is tried again: what was told once stays told.
-        entries = [encode_record(Unkept(profiles=[self._profiled(lost - before)]))] if lost >= before else []
+        lost = marks[1] - told_before + marks[2] - told_in_spool
+        entries = [encode_record(Unkept(profiles=[self._profiled(lost)]))]
 
         def action(file: SpoolFile, counts: dict[str, int]) -> tuple[str, int, int]:
             self._spool.write(file, counts, entries)
-            marks = (self._ring, lost - in_spool, in_spool)
             file.set_lost(*marks)
             return marks
 

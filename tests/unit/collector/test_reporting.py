@@ -81,6 +81,46 @@ def test_that_nothing_was_lost_is_told_and_a_loss_that_is_made_good_is_not_told_
     spool.close()
 
 
+def test_a_batch_that_is_refused_twice_is_told_once_and_one_that_came_through_makes_good_for_the_next(
+    tmp_path,
+):
+    spool = Spool(tmp_path)
+    speaker = Reporter(
+        spool, lambda: {"dropped_full": 0, **spool.counters()}, lambda: NOON, model="m", ring="r1"
+    )
+
+    def refused(count):
+        rows = [
+            encode_record(Prediction(model="m", id=str(number), timestamp=NOON)) for number in range(count)
+        ]
+        spool.put(rows).result(5)
+        sealed = spool.seal(100)
+        spool.set_aside(sealed, "poison")
+        return sealed.id
+
+    def told_now():
+        speaker.note_losses()
+        sealed = spool.seal(100)
+        if sealed is None:
+            return []
+        spool.remove(sealed, Receipt())
+        return [decode(one.data).count for one in to_batch(sealed, "s").profiles]
+
+    assert told_now() == [0]
+    first = refused(2)
+    assert told_now() == [2]
+    spool.retry_aside(first)
+    again = spool.seal(100)
+    spool.set_aside(again, "poison still")
+    assert told_now() == []
+    spool.retry_aside(again.id)
+    spool.remove(spool.seal(100), Receipt(written=2))
+    assert told_now() == []
+    refused(3)
+    assert told_now() == [1]  # 3 are lost, of which 2 were told when they were not
+    spool.close()
+
+
 def test_who_speaks_for_no_model_tells_no_losses_and_a_full_spool_is_tried_again(tmp_path):
     spool = Spool(tmp_path, limit=40)
     reporter(spool, {"dropped_full": 3}, model="").note_losses()

@@ -1,16 +1,18 @@
 """What a collector says about itself: to the table `collectors`, and its losses to the model's own findings.
 
 Losses go the way of predictions: as a summary of the minute in which they were noticed, through the spool, once. So the
-windows from which something is missing say how much. What has no model (a server's spool) is in the table alone.
+windows from which something is missing say how much. What was set aside and is tried again is taken off that minute, and
+told anew when it is refused again. What has no model (a server's spool) is in the table alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +20,7 @@ import msgspec
 from collector.errors import BodyError, SpoolError
 from collector.spool import Spool
 from collector.spool_file import SpoolFile
-from collector.spool_records import Unkept, encode_record
+from collector.spool_records import UNKEPT, Entry, Unkept, encode_record
 from remora import __version__
 from remora.records import MAX_NAME, CollectorReport, Profiled
 from remora.summaries import TrafficSummary, encode
@@ -30,6 +32,8 @@ _EVERY_SECONDS: Final = 15.0
 _MOST: Final = 10_000  # collectors whose reports wait to be passed on
 _COUNTERS: Final = 100
 _NOBODY_KNOWS: Final = 0  # the status of what was lost
+_IN_RING: Final = ("dropped_full", "dropped_oversize", "resyncs")
+_IN_SPOOL: Final = ("expired", "set_aside")
 
 _decode = msgspec.json.Decoder(list[CollectorReport]).decode
 
@@ -80,8 +84,11 @@ class Reports:
 
 def lost_of(counters: Mapping[str, float]) -> float:
     """Records that were seen and will never arrive; a damaged place in the ring counts as one."""
-    names = ("dropped_full", "dropped_oversize", "resyncs", "expired", "set_aside")
-    return sum(counters.get(name, 0) for name in names)
+    return sum(counters.get(name, 0) for name in _IN_RING + _IN_SPOOL)
+
+
+def _sum(counters: Mapping[str, int], names: Sequence[str]) -> int:
+    return sum(counters[name] for name in names)
 
 
 class Reporter:
@@ -100,38 +107,48 @@ class Reporter:
         self._started = clock()
         self._due = 0.0
         self._last = (time.monotonic(), numbers().get("accepted", 0.0))
+        if model:
+            spool.tell = self._of_aside
 
     def note_losses(self) -> None:
         """Put what was lost since the last time into the spool, and in the same transaction that it was."""
         if not self._model:
             return
-        counts, (ring, told_before, told_in_spool) = self._spool.counters(), self._spool.lost
-        in_spool = counts["expired"] + counts["set_aside"]
-        before_it = int(lost_of(self._numbers())) - in_spool
-        told_before = told_before if ring == self._ring else 0
-        # What was set aside and is tried again was told already, also where it is set aside once more.
-        marks = (self._ring, max(before_it, told_before), max(in_spool, told_in_spool))
-        if marks == self._spool.lost:
+        numbers = self._numbers()
+        in_ring = int(sum(numbers.get(name, 0) for name in _IN_RING))
+        if (self._ring, in_ring, _sum(self._spool.counters(), _IN_SPOOL)) == self._spool.lost:
             return
-        lost = marks[1] - told_before + marks[2] - told_in_spool
-        entries = [encode_record(Unkept(profiles=[self._profiled(lost)]))]
 
-        def action(file: SpoolFile, counts: dict[str, int]) -> tuple[str, int, int]:
-            self._spool.write(file, counts, entries)
-            file.set_lost(*marks)
-            return marks
+        def action(file: SpoolFile, counts: dict[str, int]) -> None:
+            ring, told_in_ring, told_in_spool = file.lost()
+            in_spool = _sum(counts, _IN_SPOOL)
+            lost = in_ring - (told_in_ring if ring == self._ring else 0) + in_spool - told_in_spool
+            if lost >= 0:  # nothing, too: so it is known that somebody looks
+                self._spool.write(file, counts, [self._entry(lost, self._clock())])
+            file.set_lost(self._ring, in_ring, in_spool)
 
-        try:
-            self._spool.lost = self._spool.transact(action).result()
-        except SpoolError:
-            return  # full: its own losses are told when there is room again
+        with contextlib.suppress(SpoolError):  # full: its own losses are told when there is room again
+            self._spool.transact(action).result()
 
-    def _profiled(self, count: int) -> Profiled:
+    def _of_aside(self, file: SpoolFile, entries: Sequence[Entry], at: float, sign: int) -> list[Entry]:
+        """In the minute in which records were set aside, and off the same one where they are tried again.
+
+        Summaries are no requests: telling of them might be refused as they were, and so on for ever.
+        """
+        ring, in_ring, in_spool = file.lost()
+        file.set_lost(ring, in_ring, in_spool + sign * sum(entry.count for entry in entries))
+        requests = sum(entry.count for entry in entries if entry.kind != UNKEPT)
+        if not requests or not at:  # a spool of Remora's first form did not know when
+            return []
+        return [self._entry(sign * requests, datetime.fromtimestamp(at, UTC))]
+
+    def _entry(self, count: int, at: datetime) -> Entry:
         summary = TrafficSummary({_NOBODY_KNOWS: count})
-        return Profiled(
-            model=self._model, version="", segment="", start=minute_of(self._clock()), column=LOST,
-            kind=summary.kind, data=encode(summary),
+        told = Profiled(
+            model=self._model, version="", segment="", start=minute_of(at), column=LOST, kind=summary.kind,
+            data=encode(summary),
         )  # fmt: skip
+        return encode_record(Unkept(profiles=[told]))
 
     def due(self, *, last: bool = False) -> list[CollectorReport]:
         """What is to be said now: this collector's report and those of others; nothing while it is too early."""

@@ -63,12 +63,17 @@ class _Write:
         self.future: Future[Any] = Future()
 
 
+def _nothing(_file: SpoolFile, _entries: Sequence[Entry], _at: float, _sign: int) -> Sequence[Entry]:
+    return ()
+
+
 class Spool:
     """`path` is the spool's folder; `limit` the bytes of records that may wait in it.
 
     The folder is locked: a second process waits until the first has let go, or raises UserError after `wait` seconds.
     `on_death` is called when the writing thread ends by a fault: from then on every write is refused.
-    `clock` gives seconds since 1970.
+    `clock` gives seconds since 1970. `tell` may be set: inside of a transaction in which records are set aside it is given
+    the file, these records, when that was and 1, or -1 where they are tried again, and says what is to be delivered of it.
     """
 
     def __init__(
@@ -95,7 +100,8 @@ class Spool:
         self._ring = self._file.ring()
         self._oldest = self._file.oldest()
         self._aside = self._file.aside(_SHOWN)
-        self.lost = self._file.lost()
+        self._lost = self._file.lost()
+        self.tell: Callable[[SpoolFile, Sequence[Entry], float, int], Sequence[Entry]] = _nothing
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._gate = threading.Lock()  # nothing is queued after the thread's last look
         self._ended = ""
@@ -126,6 +132,11 @@ class Spool:
     def ring(self) -> tuple[bytes, int, int] | None:
         """Ring id, position and exchanges read that were committed last."""
         return self._ring
+
+    @property
+    def lost(self) -> tuple[str, int, int]:
+        """What was told of losses: of which ring, how many there, and how many of the spool's own."""
+        return self._lost
 
     def aside(self) -> list[Aside]:
         """The newest batches that were set aside, a few."""
@@ -192,10 +203,12 @@ class Spool:
         """Nobody will ever take this batch, the oldest one: keep it apart, with the reason."""
 
         def action(file: SpoolFile, counts: dict[str, int]) -> list[Aside]:
-            file.set_aside(batch, reason, self._clock(), self.limit // 16)
+            at = self._clock()
+            file.set_aside(batch, reason, at, self.limit // 16)
             records, size = file.settle(batch.end)
             counts["set_aside"] += records
             counts["bytes"] -= size
+            self._told(file, counts, self.tell(file, batch.entries, at, 1))
             return file.aside(_SHOWN)
 
         self._aside = self.transact(action).result()
@@ -207,21 +220,28 @@ class Spool:
         """
 
         def action(file: SpoolFile, counts: dict[str, int]) -> tuple[int, list[Aside]]:
-            entries = file.take_aside(batch)
+            entries, at = file.take_aside(batch)
             records = sum(entry.count for entry in entries)
             self.take_room(counts, sum(entry.size for entry in entries))
             file.insert(entries, self._clock())
             counts["set_aside"] -= records
+            self._told(file, counts, self.tell(file, entries, at, -1))
             return records, file.aside(_SHOWN)
 
         records, self._aside = self.transact(action).result()
         return int(records)
 
+    def _told(self, file: SpoolFile, counts: dict[str, int], entries: Sequence[Entry]) -> None:
+        """However full it is: more was let go, or found room, in the same transaction."""
+        file.insert(entries, self._clock())
+        counts["accepted"] += sum(entry.count for entry in entries)
+        counts["bytes"] += sum(entry.size for entry in entries)
+
     def discard_aside(self, batch: str) -> int:
         """Delete a batch that was set aside for good; it stays counted. How many records."""
 
         def action(file: SpoolFile, _counts: dict[str, int]) -> tuple[int, list[Aside]]:
-            records = sum(entry.count for entry in file.take_aside(batch))
+            records = sum(entry.count for entry in file.take_aside(batch)[0])
             return records, file.aside(_SHOWN)
 
         records, self._aside = self.transact(action).result()
@@ -306,7 +326,7 @@ class Spool:
             changed = {key: value for key, value in counts.items() if value != self._counts[key]}
             if changed:
                 self._file.set_meta(**changed)
-            ring, oldest = self._file.ring(), self._file.oldest()
+            ring, oldest, lost = self._file.ring(), self._file.oldest(), self._file.lost()
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             _rollback(connection)
@@ -314,7 +334,7 @@ class Spool:
                 metrics.SPOOL_REFUSED.inc()
                 writes[0].future.set_exception(_problem(error))
             return False
-        self._counts, self._ring, self._oldest = counts, ring, oldest
+        self._counts, self._ring, self._oldest, self._lost = counts, ring, oldest, lost
         self._show()
         for write, result in zip(writes, results, strict=True):
             if isinstance(result, SpoolError):

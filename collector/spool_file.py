@@ -124,8 +124,9 @@ class SpoolFile:
 
     def lost(self) -> tuple[str, int, int]:
         """What was told of losses: of which ring, how many there, and how many of the spool's own."""
-        ring, spool = self._meta("lost_in_ring", 0), self._meta("lost_in_spool", 0)
-        return str(self._meta("lost_ring", "")), int(str(ring)), int(str(spool))
+        query = "SELECT key, value FROM meta WHERE key IN ('lost_ring', 'lost_in_ring', 'lost_in_spool')"
+        found = dict(self.connection.execute(query).fetchall())
+        return found.get("lost_ring", ""), found.get("lost_in_ring", 0), found.get("lost_in_spool", 0)
 
     def set_lost(self, ring: str, in_ring: int, in_spool: int) -> None:
         self.set_meta(lost_ring=ring, lost_in_ring=in_ring, lost_in_spool=in_spool)
@@ -272,12 +273,12 @@ class SpoolFile:
         query = "SELECT batch, sum(count), max(at), max(reason) FROM aside GROUP BY batch ORDER BY max(n) DESC LIMIT ?"
         return [Aside(*row) for row in self.connection.execute(query, (limit,))][::-1]
 
-    def take_aside(self, batch: str) -> list[Entry]:
-        """The entries of a batch that was set aside, which lie there no longer."""
-        query = "SELECT kind, data, count FROM aside WHERE batch = ? ORDER BY n"
-        entries = [Entry(*row) for row in self.connection.execute(query, (batch,))]
+    def take_aside(self, batch: str) -> tuple[list[Entry], float]:
+        """The entries of a batch that was set aside, which lie there no longer, and when that was."""
+        query = "SELECT kind, data, count, at FROM aside WHERE batch = ? ORDER BY n"
+        rows = self.connection.execute(query, (batch,)).fetchall()
         self.connection.execute("DELETE FROM aside WHERE batch = ?", (batch,))
-        return entries
+        return [Entry(*row[:3]) for row in rows], rows[0][3] if rows else 0.0
 
 
 def open_file(path: Path) -> SpoolFile:

@@ -12,6 +12,7 @@ from remora.records import Batch, Label, PersonalField, Prediction, Profiled
 
 __all__ = [
     "ENTRY_OVERHEAD",
+    "UNKEPT",
     "Entry",
     "Unkept",
     "cut",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.errors import BodyError
 from collector.reporting import Reporter, Reports, read_reports
-from collector.spool import Receipt, Spool, encode_record, to_batch
+from collector.spool import Receipt, Spool, encode_record, encode_records, to_batch
 from remora.records import CollectorReport, Prediction
 from remora.summaries import decode
 from remora.summaries.profile import LOST
@@ -52,73 +55,129 @@ def test_a_new_ring_counts_from_nothing_and_the_spools_own_losses_stay(tmp_path)
     spool = Spool(tmp_path)
     spool.put([encode_record(Prediction(model="m", id="a", timestamp=NOON))]).result(5)
     spool.set_aside(spool.seal(10), "poison")
-
-    def numbers(dropped: int) -> dict[str, float]:
-        return {"dropped_full": dropped, **spool.counters()}
-
-    reporter(spool, numbers(7)).note_losses()
-    reporter(spool, numbers(2), ring="r2").note_losses()
-    assert [count for *_, count in told(spool)][:2] == [8, 2]
+    reporter(spool, {"dropped_full": 7}).note_losses()
+    reporter(spool, {"dropped_full": 2}, ring="r2").note_losses()
+    assert [count for *_, count in told(spool)] == [8, 2]
     spool.close()
 
 
-def test_that_nothing_was_lost_is_told_and_a_loss_that_is_made_good_is_not_told_as_less_than_nothing(
-    tmp_path,
-):
+def test_that_nothing_was_lost_is_told(tmp_path):
     spool = Spool(tmp_path)
-    numbers = lambda: {"dropped_full": 0, **spool.counters()}  # noqa: E731
-    speaker = Reporter(spool, numbers, lambda: NOON, model="m", ring="r1")
-    speaker.note_losses()
-    sealed = spool.seal(10)
-    assert [decode(one.data).count for one in to_batch(sealed, "s").profiles] == [0]
-    spool.set_aside(sealed, "poison")
-    speaker.note_losses()
-    spool.remove(spool.seal(10), Receipt())
-    spool.retry_aside(sealed.id)
-    waiting = spool.pending
-    speaker.note_losses()
-    assert spool.pending == waiting
+    reporter(spool, {"dropped_full": 0}).note_losses()
+    assert [count for *_, count in told(spool)] == [0]
     spool.close()
 
 
-def test_a_batch_that_is_refused_twice_is_told_once_and_one_that_came_through_makes_good_for_the_next(
+class Told:
+    """What was told of losses, by minute, as a database adds it up; rows are taken, or refused again and again."""
+
+    def __init__(self, path) -> None:
+        self.now = NOON.timestamp()
+        self.spool = Spool(path, clock=lambda: self.now)
+        self.by_minute = Counter()
+        self.delivered = 0
+        self.reporter = reporter(self.spool, {}, model="m")
+
+    def put(self, count):
+        rows = [Prediction(model="m", id=f"{self.now}-{n}", timestamp=NOON) for n in range(count)]
+        self.spool.put(encode_records(rows)).result(5)
+
+    def deliver(self, *, refused=False):
+        self.reporter.note_losses()
+        while (sealed := self.spool.seal(3)) is not None:
+            batch = to_batch(sealed, "s")
+            if refused and batch.predictions:
+                if sealed.records > 1:
+                    self.spool.split(sealed)
+                else:
+                    self.spool.set_aside(sealed, "poison")
+                continue
+            self.spool.remove(sealed, Receipt(written=sealed.records))
+            self.delivered += len(batch.predictions)
+            for one in batch.profiles:
+                self.by_minute[one.start] += decode(one.data).count
+        return {minute.minute: count for minute, count in self.by_minute.items() if count}
+
+    def retry(self):
+        for one in self.spool.aside():
+            self.spool.retry_aside(one.batch)
+
+
+def test_what_comes_through_after_all_is_taken_off_its_minute_and_what_is_refused_again_is_told_once(
     tmp_path,
 ):
+    world = Told(tmp_path)
+    world.put(3)
+    assert world.deliver(refused=True) == {0: 3}
+    world.now += 60
+    world.retry()
+    world.retry()
+    assert world.deliver(refused=True) == {1: 3}
+    assert world.spool.counters()["set_aside"] == 3
+    world.now += 60
+    world.retry()
+    assert world.deliver() == {}
+    assert world.delivered == 3
+    world.now += 60
+    world.put(1)
+    assert world.deliver(refused=True) == {3: 1}
+    counts = world.spool.counters()
+    assert (counts["set_aside"], counts["pending"], counts["bytes"]) == (1, 0, 0)
+    world.spool.close()
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["put", "refuse", "deliver", "retry", "discard", "reopen"]), max_size=12))
+def test_what_is_told_is_what_is_lost_whatever_happens(tmp_path_factory, steps):
+    world = Told(tmp_path_factory.mktemp("spool"))
+    for step in steps:
+        world.now += 61
+        if step == "put":
+            world.put(2)
+        elif step in {"refuse", "deliver"}:
+            world.deliver(refused=step == "refuse")
+        elif step == "retry":
+            world.retry()
+        elif step == "discard":
+            for one in world.spool.aside():
+                world.spool.discard_aside(one.batch)
+        else:
+            world.spool.close()
+            world.spool = Spool(world.spool.path, clock=lambda: world.now)
+            world.reporter = reporter(world.spool, {}, model="m")
+    lost = world.deliver(refused=True)
+    counts = world.spool.counters()
+    assert sum(lost.values()) == counts["set_aside"]
+    assert all(count > 0 for count in lost.values())
+    assert counts["accepted"] == counts["delivered"] + counts["set_aside"]
+    world.spool.close()
+
+
+def test_a_refused_report_of_losses_is_not_told_of_in_turn(tmp_path):
     spool = Spool(tmp_path)
-    speaker = Reporter(
-        spool, lambda: {"dropped_full": 0, **spool.counters()}, lambda: NOON, model="m", ring="r1"
-    )
-
-    def refused(count):
-        rows = [
-            encode_record(Prediction(model="m", id=str(number), timestamp=NOON)) for number in range(count)
-        ]
-        spool.put(rows).result(5)
-        sealed = spool.seal(100)
-        spool.set_aside(sealed, "poison")
-        return sealed.id
-
-    def told_now():
+    speaker = reporter(spool, {"dropped_full": 1})
+    for _ in range(3):
         speaker.note_losses()
-        sealed = spool.seal(100)
-        if sealed is None:
-            return []
-        spool.remove(sealed, Receipt())
-        return [decode(one.data).count for one in to_batch(sealed, "s").profiles]
-
-    assert told_now() == [0]
-    first = refused(2)
-    assert told_now() == [2]
-    spool.retry_aside(first)
-    again = spool.seal(100)
-    spool.set_aside(again, "poison still")
-    assert told_now() == []
-    spool.retry_aside(again.id)
-    spool.remove(spool.seal(100), Receipt(written=2))
-    assert told_now() == []
-    refused(3)
-    assert told_now() == [1]  # 3 are lost, of which 2 were told when they were not
+        if (sealed := spool.seal(10)) is not None:
+            spool.set_aside(sealed, "no such column")
+    assert (spool.pending, len(spool.aside())) == (0, 1)
     spool.close()
+
+
+def test_of_what_a_spool_of_the_first_form_set_aside_nothing_is_taken_off_for_its_minute_is_not_known(
+    tmp_path,
+):
+    world = Told(tmp_path)
+    world.put(1)
+    assert world.deliver(refused=True) == {0: 1}
+    world.spool.transact(
+        lambda file, _: file.connection.execute("UPDATE aside SET at = 0.0").rowcount
+    ).result()
+    world.retry()
+    world.deliver()
+    assert world.delivered == 1
+    assert dict(world.by_minute) == {NOON.replace(second=0): 1}
+    world.spool.close()
 
 
 def test_who_speaks_for_no_model_tells_no_losses_and_a_full_spool_is_tried_again(tmp_path):

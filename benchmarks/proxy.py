@@ -37,7 +37,7 @@ import uvloop
 from loopback import Sidecar, call, cpu_seconds, percentile, process, run_model, sidecar, wait_for
 from proxy_peers import PEERS, peer, run_bare
 
-from collector.proxy import ProxyOptions, serve
+from collector.proxy import ProxyOptions, Upstream, serve
 from collector.ring import Ring
 
 NGINX, DIRECT, FORWARDER, SIDECAR = "nginx", "direct", "forwarder", "sidecar"
@@ -46,7 +46,7 @@ NGINX, DIRECT, FORWARDER, SIDECAR = "nginx", "direct", "forwarder", "sidecar"
 async def run_forwarder(upstream: int, spool: Path) -> None:
     """Remora's forwarder alone; the port is printed."""
     ring = Ring.create_or_open(spool)
-    options = ProxyOptions(upstream_host="127.0.0.1", upstream_port=upstream)
+    options = ProxyOptions(upstream=Upstream("127.0.0.1", upstream))
     await serve(options, ring, asyncio.Event(), on_listening=lambda bound: print(bound, flush=True))
 
 

@@ -31,6 +31,7 @@ class Options:
     tls: tuple[str, str] | None = None
     trust: tuple[str | None, str | None, str | None] = (None, None, None)
     token: str | None = None
+    token_rate: float = 1000.0
     forward_token: str | None = None
     hash_key: str | None = None
     parent: int = 0

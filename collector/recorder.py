@@ -142,7 +142,7 @@ def _sockets(options: Options) -> list[socket.socket]:
 
 async def _serve(recorder: Recorder, sockets: list[socket.socket]) -> None:
     """Answer until a signal comes or the forwarder is gone."""
-    app = sidecar_app(recorder.ingest, Guard(recorder.options.token, None))
+    app = sidecar_app(recorder.ingest, Guard(recorder.options.token, None, rate=recorder.options.token_rate))
     server = _Server(
         server_settings(app, tls_of(recorder.options), lifespan="off", timeout_graceful_shutdown=3)
     )

@@ -117,12 +117,10 @@ async def _captured(options: Options) -> Captured:
 
 
 def _proxy_options(settings: SidecarSettings, captured: Captured, api_socket: Path | None) -> ProxyOptions:
-    host, port = parse_upstream(settings.upstream)
     return ProxyOptions(
         listen_host=settings.listen.host,
         listen_port=settings.listen.port,
-        upstream_host=host,
-        upstream_port=port,
+        upstream=parse_upstream(settings.upstream),
         api_socket=api_socket,
         ids=tuple(captured.ids),
         capture_paths=tuple(captured.paths) or ("/",),
@@ -153,6 +151,7 @@ def _recorder_options(settings: SidecarSettings, api_socket: Path | None) -> Opt
         tls=(str(settings.tls.cert), str(settings.tls.key)) if settings.tls else None,
         trust=_texts(settings.trust),
         token=settings.token,
+        token_rate=settings.token_rate,
         forward_token=settings.forward_token,
         hash_key=settings.hash_key,
         parent=os.getpid(),

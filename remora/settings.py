@@ -146,6 +146,7 @@ class SidecarSettings:
     trust: Trust = field(default_factory=Trust)
     connect_timeout: float = 5.0
     response_timeout: float = 60.0
+    token_rate: float = 1000.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 
 from collector.exchange import Exchange, decode
-from collector.proxy import Proxy, ProxyOptions
+from collector.proxy import Proxy, ProxyOptions, Upstream
 from collector.ring import Ring
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -100,7 +100,7 @@ async def world(ring: Ring, handler: Handler = answer_ok, **options: Any) -> Asy
     failures: list[BaseException] = []
     server = await asyncio.start_server(guarded(handler, failures), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    settings = replace(ProxyOptions(upstream_host="127.0.0.1", upstream_port=port), **options)
+    settings = replace(ProxyOptions(upstream=Upstream("127.0.0.1", port)), **options)
     proxy = Proxy(settings, ring)
     try:
         yield World(proxy, await proxy.start(), ring, failures)

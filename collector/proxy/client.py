@@ -254,7 +254,7 @@ class ClientSide(asyncio.Protocol):
         if flight.peek:
             self.hub.settle(flight)
         close = flight.body is not None or wants_close(flight.head)
-        upstream = None if self.peer is not None and self.peer.api else self.hub.options.upstream_name
+        upstream = None if self.peer is not None and self.peer.api else str(self.hub.options.upstream)
         body = flight.method != b"HEAD"
         answer = local_answer(
             status, error, upstream=upstream, extra=extra + flight.id_line, close=close, body=body

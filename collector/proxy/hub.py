@@ -121,10 +121,11 @@ class Hub:
         options = self.options
         try:
             async with asyncio.timeout(options.connect_timeout):
-                if side.api:
-                    await loop.create_unix_connection(lambda: side, str(options.api_socket))
+                path = options.api_socket if side.api else options.upstream.path
+                if path is not None:
+                    await loop.create_unix_connection(lambda: side, str(path))
                 else:
-                    await loop.create_connection(lambda: side, options.upstream_host, options.upstream_port)
+                    await loop.create_connection(lambda: side, options.upstream.host, options.upstream.port)
         except TimeoutError:
             side.refused(f"no connection within {options.connect_timeout:g} s")
         except OSError as error:

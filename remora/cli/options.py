@@ -19,6 +19,7 @@ __all__ = [
     "TlsCert",
     "TlsKey",
     "Token",
+    "TokenRate",
     "check_destination",
     "check_hash_key",
     "check_names",
@@ -58,6 +59,15 @@ Token = Annotated[
         envvar="REMORA_TOKEN",
         metavar="SECRET",
         help="What callers of the API must show. Better set as REMORA_TOKEN: a command line is public on its machine.",
+    ),
+]
+TokenRate = Annotated[
+    float,
+    typer.Option(
+        "--token-rate",
+        envvar="REMORA_TOKEN_RATE",
+        min=0,
+        help="Requests a second that one token may make, twice as many at once; 0 is no limit.",
     ),
 ]
 

@@ -15,6 +15,7 @@ from remora.cli.options import (
     TlsCert,
     TlsKey,
     Token,
+    TokenRate,
     check_hash_key,
     require_extra,
 )
@@ -68,15 +69,7 @@ def server(
         ),
     ] = None,
     token: Token = None,
-    token_rate: Annotated[
-        float,
-        typer.Option(
-            "--token-rate",
-            envvar="REMORA_TOKEN_RATE",
-            min=0,
-            help="Requests a second that one token may make, twice as many at once; 0 is no limit.",
-        ),
-    ] = 1000.0,
+    token_rate: TokenRate = 1000.0,
     hash_key: HashKey = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,

@@ -17,6 +17,7 @@ from remora.cli.options import (
     TlsCert,
     TlsKey,
     Token,
+    TokenRate,
     check_destination,
     check_hash_key,
     check_names,
@@ -45,7 +46,10 @@ def sidecar(
     upstream: Annotated[
         str,
         typer.Option(
-            "--upstream", envvar="REMORA_UPSTREAM", metavar="URL", help="Where the model server listens."
+            "--upstream",
+            envvar="REMORA_UPSTREAM",
+            metavar="URL",
+            help="Where the model server listens: http://HOST:PORT or unix:PATH.",
         ),
     ],
     model: Annotated[
@@ -119,6 +123,7 @@ def sidecar(
         ),
     ] = 60.0,
     token: Token = None,
+    token_rate: TokenRate = 1000.0,
     hash_key: HashKey = None,
     forward_token: ForwardToken = None,
     forward_ca: ForwardCa = None,
@@ -140,7 +145,7 @@ def sidecar(
     check_names(model, version)
     settings = SidecarSettings(
         listen=parse_address(listen, "--listen"),
-        upstream=parse_http_url(upstream, "--upstream"),
+        upstream=upstream if upstream.startswith("unix:") else parse_http_url(upstream, "--upstream"),
         model=model,
         version=version,
         database=database,
@@ -150,6 +155,7 @@ def sidecar(
         config=config,
         api=parse_api_address(api, "--api", api_mode) if api else None,
         token=token,
+        token_rate=token_rate,
         forward_token=forward_token,
         hash_key=check_hash_key(hash_key),
         tls=_api_tls(tls_cert, tls_key, api),

@@ -8,6 +8,8 @@ import os
 import resource
 import signal
 import socket
+import socketserver
+import threading
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ import sqlalchemy as sa
 
 from remora import schema, tables
 from remora.database import connect
-from tests.sidecar_world import SECONDS, Sidecar, wait_for
+from tests.sidecar_world import SECONDS, Model, Sidecar, wait_for
 
 
 def stored(url: str) -> list[str]:
@@ -131,6 +133,33 @@ def test_the_api_may_have_an_address_of_its_own(start, sqlite_url):
     assert stored(sqlite_url) == ["a"]
 
 
+def test_a_model_on_a_unix_socket_is_recorded_and_a_token_is_slowed_down(start, tmp_path, sqlite_url):
+    path = tmp_path / "model.sock"
+    with socketserver.ThreadingUnixStreamServer(str(path), Model) as model:
+        thread = threading.Thread(target=model.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        sidecar = start(
+            "--database",
+            sqlite_url,
+            "--upstream",
+            f"unix:{path}",
+            "--token",
+            "secret",
+            "--token-rate",
+            "0.01",
+        )
+        with httpx.Client() as client:
+            sidecar.ready().predict(client, "a", {"x": 1})
+            status = f"{sidecar.url}/remora/v1/status"
+            answers = [client.get(status, headers={"authorization": "Bearer secret"}) for _ in range(2)]
+        assert [one.status_code for one in answers] == [200, 429]
+        assert int(answers[1].headers["retry-after"]) > 10
+        assert sidecar.stop() == 0
+        model.shutdown()
+        thread.join()
+    assert stored(sqlite_url) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -138,6 +167,7 @@ def test_the_api_may_have_an_address_of_its_own(start, sqlite_url):
         (["--database", "sqlite:////no/such/folder/x.db"], "does not exist"),
         (["--database", "sqlite:///x.db", "--config", "none.yaml"], "none.yaml"),
         (["--database", "sqlite:///x.db", "--upstream", "https://a"], "https is not supported"),
+        (["--database", "sqlite:///x.db", "--upstream", "unix:"], "names no file"),
     ],
 )
 def test_mistakes_are_one_line(start, options, words):

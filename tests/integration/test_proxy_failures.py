@@ -4,11 +4,13 @@ import asyncio
 import json
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
+from collector.proxy import Upstream
 from collector.ring import Ring
-from tests.proxy_world import ID, OK, post, read_message, run, until, without_id, world
+from tests.proxy_world import ID, OK, answer_ok, guarded, post, read_message, run, until, without_id, world
 
 
 def closed_port() -> int:
@@ -21,7 +23,7 @@ def test_a_model_that_is_down_is_a_502_that_names_it(ring: Ring) -> None:
     port = closed_port()
 
     async def main() -> None:
-        async with world(ring, upstream_port=port) as w:
+        async with world(ring, upstream=Upstream("127.0.0.1", port)) as w:
             reader, writer = await w.connect()
             for _ in range(2):  # the connection stays usable, so that the next request may succeed
                 writer.write(post())
@@ -41,9 +43,33 @@ def test_a_model_that_is_down_is_a_502_that_names_it(ring: Ring) -> None:
     run(main())
 
 
+def test_a_model_behind_a_unix_socket_may_be_down_and_come(ring: Ring, tmp_path: Path) -> None:
+    path = tmp_path / "model.sock"
+
+    async def main() -> None:
+        async with world(ring, upstream=Upstream(path=path)) as w:
+            reader, writer = await w.connect()
+            writer.write(post())
+            answer = await read_message(reader)
+            assert answer.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+            assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+                "error": "the model cannot be reached: No such file or directory",
+                "upstream": f"unix:{path}",
+            }
+            server = await asyncio.start_unix_server(guarded(answer_ok, w.failures), path)
+            for _ in range(2):
+                writer.write(post())
+                assert without_id(await read_message(reader)) == OK
+            writer.close()
+            server.close()
+            assert [record.status for record in w.records()] == [502, 200, 200]
+
+    run(main())
+
+
 def test_a_502_reaches_a_client_that_is_still_sending(ring: Ring) -> None:
     async def main() -> None:
-        async with world(ring, upstream_port=closed_port()) as w:
+        async with world(ring, upstream=Upstream("127.0.0.1", closed_port())) as w:
             reader, writer = await w.connect()
             writer.write(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 2_000_000)
             answer = await reader.read()
@@ -93,7 +119,7 @@ def test_no_connection_in_time_is_a_502(ring: Ring) -> None:
             filler.connect_ex(address)
 
         async def main() -> None:
-            async with world(ring, upstream_port=address[1], connect_timeout=0.2) as w:
+            async with world(ring, upstream=Upstream("127.0.0.1", address[1]), connect_timeout=0.2) as w:
                 answer = await w.ask(post())
                 assert b"no connection within 0.2 s" in answer
                 assert answer.startswith(b"HTTP/1.1 502 ")

@@ -15,7 +15,7 @@ from collector.exchange import Exchange, decode
 from collector.proxy import failures
 from collector.proxy.client import ClientSide
 from collector.proxy.hub import Hub
-from collector.proxy.options import ProxyOptions
+from collector.proxy.options import ProxyOptions, Upstream
 from collector.ring import COUNTERS, Ring
 
 ID_LINE = re.compile(rb"x-remora-prediction-id: [^\r]*\r\n")
@@ -64,7 +64,7 @@ class Wire:
     def __init__(self, **options: Any) -> None:
         self.payloads: list[bytes] = []
         ring = SimpleNamespace(counts=[0] * len(COUNTERS), append=self.payloads.append)
-        self.hub = Hub(ProxyOptions(upstream_host="m", upstream_port=1, **options), cast("Ring", ring))
+        self.hub = Hub(ProxyOptions(upstream=Upstream("m", 1), **options), cast("Ring", ring))
         self.hub.connect = lambda side: setattr(self, "side", side)  # type: ignore[method-assign]
         self.side: Any = None
         self.to_client, self.to_model = Transport(), Transport()

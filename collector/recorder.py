@@ -43,6 +43,7 @@ __all__ = ["Options", "Recorder", "command", "environment", "main"]
 
 log = get_logger("recorder")
 
+_PAGE_CACHE = 8 << 20  # beside a model memory is dear; it writes and hardly reads
 _WATCH_SECONDS = 0.2
 _RING_SECONDS = 20.0
 _FAULT = 70
@@ -55,7 +56,8 @@ def utc_now() -> datetime:
 
 def _sink(options: Options, config: Config) -> Sink:
     if options.database is not None:
-        return DatabaseSink(connect(options.database), shapes_of(config), utc_now)
+        database = connect(options.database, page_cache=_PAGE_CACHE)
+        return DatabaseSink(database, shapes_of(config), utc_now)
     if options.forward is not None:
         return HttpSink(options.forward, options.forward_token, verify=trusting(options))
     raise UserError("give either --database URL or --forward URL: where shall the records go?")

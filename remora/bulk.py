@@ -20,10 +20,9 @@ from remora.tables import Instant
 __all__ = ["delete_keys", "insert_arrays", "insert_block", "insert_rows", "select_keys", "update_keys"]
 
 _SIZES = (
-    2048,
-    256,
-    32,
-    4,
+    512,
+    64,
+    8,
     1,
 )  # rows in one statement of SQLite: few texts, so that all of them stay prepared
 _PARAMETERS = 32_766  # SQLite's usual limit

@@ -7,6 +7,7 @@ A `Database` opens a transaction to read or one to write. Writers on SQLite take
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,11 @@ def _unavailable(engine: sa.Engine) -> Iterator[None]:
         raise UserError(msg) from None
 
 
-def connect(url: str, *, pool_size: int = 5) -> Database:
-    """Make a `Database` for a SQLAlchemy URL; nothing is opened yet."""
+def connect(url: str, *, pool_size: int = 5, page_cache: int = 64 << 20) -> Database:
+    """Make a `Database` for a SQLAlchemy URL; nothing is opened yet.
+
+    `page_cache` is how many bytes of an SQLite file each connection may keep in memory.
+    """
     parsed = _parse(url)
     options: dict[str, Any] = {
         "json_serializer": _dumps,
@@ -123,7 +127,7 @@ def connect(url: str, *, pool_size: int = 5) -> Database:
         }
     engine = sa.create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _sqlite_pragmas)
+        sa.event.listen(engine, "connect", partial(_sqlite_pragmas, page_cache))
         sa.event.listen(engine, "begin", _sqlite_begin)
     else:
         sa.event.listen(engine, "begin", _postgresql_begin)
@@ -163,13 +167,13 @@ def _dumps(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
+def _sqlite_pragmas(page_cache: int, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # this file says BEGIN itself
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # the spool forgets a batch once it is committed here
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute(f"PRAGMA cache_size={-page_cache // 1024}")  # negative: in KiB
     cursor.close()
 
 

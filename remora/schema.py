@@ -2,22 +2,25 @@
 
 An empty database is created on first use, so that a first try needs no ceremony. A database of another version
 is never changed behind its owner's back: `remora migrate` does that.
+
+Alembic is loaded only where something is to be done: a sidecar that finds its database in order has no room for it.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from importlib import resources
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from remora.database import Database
 from remora.errors import SchemaError, UserError
 
-__all__ = ["VIEWS", "State", "grant_reading", "migrate", "prepare", "state"]
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["VIEWS", "State", "grant_reading", "head", "migrate", "prepare", "state"]
 
 # What people read with SQL, and what these views show: docs/grafana.md.
 VIEWS = (
@@ -38,6 +41,8 @@ class State(Enum):
 
 
 def _config(connection: sa.Connection | None = None) -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "migrations:")
     config.set_main_option("path_separator", "os")
@@ -51,16 +56,28 @@ def state(database: Database) -> State:
         return _state(connection)
 
 
+def head() -> str:
+    """The newest revision of this version; revisions are files in one row, `0012_pre_segments.py`."""
+    return _revisions()[-1]
+
+
+def _revisions() -> list[str]:
+    files = (one.name for one in resources.files("migrations.versions").iterdir())
+    return sorted(name[:4] for name in files if name[:4].isdigit())
+
+
 def _state(connection: sa.Connection) -> State:
-    scripts = ScriptDirectory.from_config(_config())
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
-        return State.UNKNOWN if "predictions" in sa.inspect(connection).get_table_names() else State.EMPTY
-    if current == scripts.get_current_head():
-        return State.CURRENT
-    return (
-        State.BEHIND if current in {script.revision for script in scripts.walk_revisions()} else State.UNKNOWN
+    tables = sa.inspect(connection).get_table_names()
+    current = (
+        connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if "alembic_version" in tables
+        else None
     )
+    if current is None:
+        return State.UNKNOWN if "predictions" in tables else State.EMPTY
+    if current == head():
+        return State.CURRENT
+    return State.BEHIND if current in _revisions() else State.UNKNOWN
 
 
 def migrate(database: Database) -> tuple[State, State]:
@@ -72,6 +89,8 @@ def migrate(database: Database) -> tuple[State, State]:
         if before is State.UNKNOWN:
             raise SchemaError(_unknown(database))
         if before is not State.CURRENT:
+            from alembic import command  # noqa: PLC0415
+
             command.upgrade(_config(connection), "head")
         return before, _state(connection)
 

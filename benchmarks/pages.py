@@ -53,11 +53,11 @@ slos: [SLOS]
 
 
 def config_of(models: int) -> Config:
-    """Hourly windows, as every model has that is not named; an objective of each model."""
+    """Hourly windows, and an objective, of each model."""
     slos = ", ".join(
         f"{{name: answers-{index}, model: model-{index}, objective: 99%}}" for index in range(models)
     )
-    named = ", ".join(f"model-{index}: {{}}" for index in range(models))
+    named = ", ".join(f"model-{index}: {{windows: {{size: 1h}}}}" for index in range(models))
     return parse(CONFIG.replace("SLOS", slos).replace("MODELS", named))
 
 

@@ -22,6 +22,7 @@ __all__ = ["HOUR", "START", "fill", "names_of"]
 
 START, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 SUMMARISED = 48  # the newest hours of each model that have summaries
+AT_ONCE = 168  # hours in a transaction
 PER_FEATURE = (
     ("psi", 0.02, 0.06, 0.2),
     ("missing_rate", 0.01, 0.01, 0.05),
@@ -115,12 +116,15 @@ def _findings(database: Database, features: list[str], hours: int) -> int:
     query = sa.select(*(value.label(name) for name, value in made.items())).select_from(
         _HOURS.join(t.models, sa.true()).join(_LINES, sa.true())
     )
+    count = 0
+    for first in range(0, hours, AT_ONCE):
+        begin, end = START + first * HOUR, START + (first + AT_ONCE) * HOUR
+        some = query.where(_HOURS.c.starts >= begin, _HOURS.c.starts < end).order_by(_HOURS.c.starts)
+        with database.write() as connection:
+            count += connection.execute(sa.insert(t.findings).from_select(list(made), some)).rowcount
     with database.write() as connection:
-        done = connection.execute(
-            sa.insert(t.findings).from_select(list(made), query.order_by(_HOURS.c.starts))
-        )
         _SCRATCH.drop_all(connection)
-    return done.rowcount
+    return count
 
 
 def _runs(database: Database, job: str) -> None:

@@ -100,11 +100,11 @@ def _coloured(steps: Steps) -> build.ThresholdsConfig:
 
 
 def lines(
-    title: str, unit: str, about: str, *queries: Query, to: str = "", whole: bool = False, limit: float | None = None
+    title: str, unit: str, about: str, *queries: Query, to: str = "", limit: float | None = None
 ) -> timeseries.Panel:  # fmt: skip
     """Lines over time; `limit` is drawn across, where one number is everybody's."""
     panel = (
-        timeseries.Panel().span(_WHOLE if whole else _HALF).height(8).line_width(2).fill_opacity(6)
+        timeseries.Panel().span(_HALF).height(8).line_width(2).fill_opacity(6)
         .show_points(looks.VisibilityMode.AUTO).point_size(4).span_nulls(True)
         .legend(common.VizLegendOptions().display_mode(looks.LegendDisplayMode.LIST)
                 .placement(looks.LegendPlacement.BOTTOM).show_legend(True))

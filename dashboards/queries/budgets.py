@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,7 +31,9 @@ def spent(connection: sa.Connection, slo: Slo, lengths: Sequence[timedelta]) -> 
         findings.c.model == slo.model, findings.c.metric == slo.metric, findings.c.feature == (slo.feature or ""),
         findings.c.version == slo.version, findings.c.segment == slo.segment, findings.c.latest,
     )  # fmt: skip
-    newest = connection.execute(sa.select(sa.func.max(findings.c.window_end)).where(*whose)).scalar()
+    newest = connection.execute(
+        sa.select(findings.c.window_end).where(*whose).order_by(findings.c.window_end.desc()).limit(1)
+    ).scalar()
     if newest is None:
         return {}
     known = [*whose, findings.c.value.is_not(None), findings.c.verdict.not_in(_UNKNOWN)]
@@ -41,11 +44,13 @@ def spent(connection: sa.Connection, slo: Slo, lengths: Sequence[timedelta]) -> 
         bad_share(slo.metric, 1.0),
     )  # a line through both is the share
     bad = findings.c.size * (at_worst + (at_best - at_worst) * findings.c.value)
-    found = {}
+    sums: list[sa.ColumnElement[Any]] = []
     for length in lengths:
-        within = (findings.c.window_end > newest - length, findings.c.window_end <= newest)
-        row = connection.execute(
-            sa.select(sa.func.sum(bad), sa.func.sum(findings.c.size)).where(*known, *within)
-        ).one()
-        found[length] = Spent(float(row[0] or 0.0), int(row[1] or 0))
-    return found
+        within = findings.c.window_end > newest - length
+        sums += [sa.func.sum(sa.case((within, bad))), sa.func.sum(sa.case((within, findings.c.size)))]
+    span = (findings.c.window_end > newest - max(lengths), findings.c.window_end <= newest)
+    row = connection.execute(sa.select(*sums).where(*known, *span)).one()
+    return {
+        length: Spent(float(row[2 * at] or 0.0), int(row[2 * at + 1] or 0))
+        for at, length in enumerate(lengths)
+    }

@@ -29,6 +29,8 @@ _MAX_ALARMS = 5000  # beside a sample: where alarms are denser, the sample shows
 PER_FEATURE = tuple(name for name, metric in METRICS.items() if metric.per_feature)
 
 Rows = Sequence[Any]
+# Written out: SQLite uses the index of alarms only where it can see that alarms are asked for.
+_ALARMED = findings.c.verdict == sa.literal_column("'alarm'")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,13 @@ def _whole(query: sa.Select[Any], version: str = "") -> sa.Select[Any]:
 
 def newest(connection: sa.Connection, metrics: Sequence[str], of: Slice | None = None) -> Rows:
     """The newest window's findings of each (model, metric); one row per feature."""
-    of = of or Slice()
+    return _in_newest(connection, metrics, of or Slice(), (*_POINT, findings.c.reason))
+
+
+def _in_newest(
+    connection: sa.Connection, metrics: Sequence[str], of: Slice, columns: Sequence[sa.Column[Any]]
+) -> list[Any]:
+    """These columns, `model`, `metric` and `window_end` among them, of each metric's newest window."""
     ends = _newest_ends(connection, metrics, of.model)
     by_end: dict[datetime, set[str]] = {}
     for (name, _), end in ends.items():
@@ -92,7 +100,7 @@ def newest(connection: sa.Connection, metrics: Sequence[str], of: Slice | None =
     found: list[Any] = []
     for chunk in _chunks(by_end, _ENDS_AT_ONCE):
         names = set[str]().union(*(by_end[end] for end in chunk))
-        query = sa.select(*_POINT, findings.c.reason).where(
+        query = sa.select(*columns).where(
             findings.c.model.in_(names), findings.c.metric.in_(metrics), findings.c.window_end.in_(chunk),
             findings.c.latest, findings.c.version == of.version, findings.c.segment == of.segment,
         )  # fmt: skip
@@ -161,7 +169,7 @@ def _points(connection: sa.Connection, query: sa.Select[Any], sample: Sample, of
     query = query.order_by(findings.c.window_end.desc())
     if not sample.ends:
         return connection.execute(_of_period(query, sample.period, of.model).limit(_MAX_SERIES)).all()[::-1]
-    alarms = _of_period(query.where(findings.c.verdict == "alarm"), sample.period, of.model)
+    alarms = _of_period(query.where(_ALARMED), sample.period, of.model)
     at_ends = query.where(findings.c.window_end.in_(sample.ends))
     at_ends = at_ends.where(
         findings.c.model == of.model
@@ -183,7 +191,7 @@ def alarming_features(connection: sa.Connection, metrics: Sequence[str], period:
         findings.c.model,
         findings.c.window_end,
         sa.func.count(sa.distinct(findings.c.feature)).label("alarms"),
-    ).where(findings.c.metric.in_(metrics), findings.c.verdict == "alarm")
+    ).where(findings.c.metric.in_(metrics), _ALARMED)
     query = _whole(_of_period(query, period, None)).group_by(findings.c.model, findings.c.window_end)
     return connection.execute(query.order_by(findings.c.window_end).limit(_MAX_SERIES)).all()
 
@@ -267,13 +275,10 @@ def behind(connection: sa.Connection, model: str, alerts: Sequence[Any]) -> Rows
 def expected_false_alarms(connection: sa.Connection, metrics: Sequence[str]) -> dict[str, float]:
     """Metric -> false alarms that its newest findings expect in 30 days, of all models and features together."""
     found: dict[str, float] = {}
-    for (name, metric), end in _newest_ends(connection, metrics, None).items():
-        query = sa.select(findings.c.details).where(
-            findings.c.model == name, findings.c.metric == metric, findings.c.window_end == end
-        )
-        for details in connection.execute(_whole(query).limit(2000)).scalars():
-            if "expected_false_alarms" in details:
-                found[metric] = found.get(metric, 0.0) + float(details["expected_false_alarms"])
+    columns = (findings.c.model, findings.c.metric, findings.c.window_end, findings.c.details)
+    for row in _in_newest(connection, metrics, Slice(), columns):
+        if "expected_false_alarms" in row.details:
+            found[row.metric] = found.get(row.metric, 0.0) + float(row.details["expected_false_alarms"])
     return found
 
 

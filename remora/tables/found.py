@@ -36,6 +36,8 @@ reference_columns = Table(
     Column("calibration", sa.JSON, nullable=False),  # how far the reference's own windows lie apart
 )  # fmt: skip
 
+_ALARMS = "verdict = 'alarm' AND latest = {true}"
+
 findings = Table(
     "findings", metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
@@ -65,7 +67,11 @@ findings = Table(
         "model", "window_start", "window_end", "metric", "feature", "version", "segment", "revision",
         name="uq_findings_key",
     ),
-    Index(None, "model", "metric", "window_end"),
+    # Pages read a metric's windows, of one feature or of none: what follows the window is looked at in the index alone.
+    Index("ix_findings_series", "model", "metric", "window_end", "feature", "version", "segment"),
+    # One finding in hundreds, and every page over a year asks for them; all that it is counted by stands in the index.
+    Index("ix_findings_alarms", "model", "metric", "window_end", "feature", "version", "segment", "latest", "verdict",
+          sqlite_where=sa.text(_ALARMS.format(true="1")), postgresql_where=sa.text(_ALARMS.format(true="true"))),
 )  # fmt: skip
 
 job_runs = Table(

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from collector.bodies import read_body
-from collector.documents import BATCH, COLLECTORS, EVENTS, EXCHANGES, LABELS, PREDICTIONS, STATUS
+from collector.documents import ASIDE, BATCH, COLLECTORS, EVENTS, EXCHANGES, LABELS, PREDICTIONS, STATUS
 from collector.errors import BodyError, SpoolError
 from collector.events.envelope import read_events
 from collector.ingest import Ingest
@@ -28,11 +28,17 @@ _PACKED = {"application/msgpack", "application/x-msgpack"}
 _RETRY_SECONDS = "5"
 BatchId = Annotated[str, Path(max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
 
+_NEWEST = 1 << 62
+AsideLimit = Annotated[int, Query(ge=1, le=1000, description="at most so many, the newest")]
+AsideBefore = Annotated[
+    int, Query(ge=1, le=_NEWEST, description="the `next` of the page before; the newest without it")
+]
+
 
 def router(ingest: Ingest, guard: Guard) -> APIRouter:
     """`POST /v1/predictions`, `/v1/labels`, `/v1/exchanges`, `/v1/events`, `/v1/batches`, `/v1/collectors`; `GET /v1/status`.
 
-    `POST /v1/aside/{batch}/retry` and `DELETE /v1/aside/{batch}` settle what was set aside.
+    `GET /v1/aside` shows what was set aside, `POST /v1/aside/{batch}/retry` and `DELETE /v1/aside/{batch}` settle it.
     """
     routes = APIRouter(responses=refusals(*EVERYWHERE))
 
@@ -82,6 +88,10 @@ def _aside(routes: APIRouter, ingest: Ingest, guard: Guard) -> None:
         "dependencies": [Depends(guard.require("write"))], "response_model": None, "responses": refusals(404, 422),
     }  # fmt: skip
 
+    @routes.get("/v1/aside", dependencies=[Depends(guard.require("read"))], response_model=None, **ASIDE)
+    async def listing(limit: AsideLimit = 100, before: AsideBefore = _NEWEST) -> Response:
+        return await _answered(_page(ingest, limit, before))
+
     @routes.post("/v1/aside/{batch}/retry", status_code=202, **common)
     async def retry(batch: BatchId) -> Response:
         """Deliver a batch that was set aside after all, behind all that waits."""
@@ -91,6 +101,10 @@ def _aside(routes: APIRouter, ingest: Ingest, guard: Guard) -> None:
     async def discard(batch: BatchId) -> Response:
         """Delete a batch that was set aside, for good."""
         return await _answered(_settled(batch, ingest.discard_aside(batch), "discarded"))
+
+
+async def _page(ingest: Ingest, limit: int, before: int) -> Response:
+    return JSONResponse(await ingest.list_aside(limit, before))
 
 
 async def _settled(batch: str, work: Awaitable[int], name: str) -> Response:

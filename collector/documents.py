@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from remora.refusals import EVERYWHERE, refusals
 
-__all__ = ["BATCH", "COLLECTORS", "EVENTS", "EXCHANGES", "LABELS", "PREDICTIONS", "STATUS"]
+__all__ = ["ASIDE", "BATCH", "COLLECTORS", "EVENTS", "EXCHANGES", "LABELS", "PREDICTIONS", "STATUS"]
 
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 128}
 _KEY: Final = {"anyOf": [_NAME, {"type": "integer"}]}
@@ -120,6 +120,29 @@ _TAKEN: Final = {
     "required": ["accepted", "rejected"],
     "properties": {"accepted": {"type": "integer"}, "rejected": _REJECTED},
 }
+_ASIDE: Final = {
+    "type": "object",
+    "required": ["aside", "next"],
+    "properties": {
+        "aside": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["batch", "records", "at", "reason"],
+                "properties": {
+                    "batch": {"type": "string"},
+                    "records": {"type": "integer"},
+                    "at": {"type": "number", "description": "seconds since 1970"},
+                    "reason": {"type": "string"},
+                },
+            },
+        },
+        "next": {
+            "type": ["integer", "null"],
+            "description": "`before` of the next page; null: this is the last",
+        },
+    },
+}
 _REFUSALS: Final = refusals(*EVERYWHERE, 408, 413, 415)
 
 
@@ -219,6 +242,13 @@ COLLECTORS: Final[dict[str, Any]] = {
             "required": True,
             "content": {"application/json": {"schema": {"type": "array", "items": _REPORT}}},
         }
+    },
+}
+ASIDE: Final[dict[str, Any]] = {
+    "summary": "Batches that were set aside and why, the newest first; never what is in them",
+    "responses": {
+        200: {"description": "A page.", "content": {"application/json": {"schema": _ASIDE}}},
+        **refusals(422),
     },
 }
 STATUS: Final[dict[str, Any]] = {

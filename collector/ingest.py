@@ -20,12 +20,16 @@ from collector.parsing import Parsed, parse_labels, parse_predictions
 from collector.privacy import Gate
 from collector.reporting import Reports, read_reports
 from collector.spool import Spool, encode_records
-from collector.spool_file import Entry
+from collector.spool_file import Aside, Entry
 from collector.spool_records import personal_entries
 
 __all__ = ["Ingest"]
 
 _OFF_THE_LOOP = 256 * 1024  # bodies from this size are parsed in a thread, so that others are still answered
+
+
+def _shown(one: Aside) -> dict[str, Any]:
+    return {"batch": one.batch, "records": one.records, "at": one.at, "reason": one.reason}
 
 
 class Ingest:
@@ -145,6 +149,15 @@ class Ingest:
             "lag_seconds": round(self.spool.age(), 3),
         }
 
+    async def list_aside(self, limit: int, before: int) -> dict[str, Any]:
+        """A page of what was set aside, the newest first, and where the next one begins. Raises SpoolError."""
+        found = await asyncio.to_thread(self.spool.list_aside, limit + 1, before)
+        page = found[:limit]
+        return {
+            "aside": [_shown(one) for one in page],
+            "next": page[-1].number if len(found) > limit else None,
+        }
+
     async def retry_aside(self, batch: str) -> int:
         """Deliver a batch that was set aside after all; how many records. Raises SpoolError."""
         return await asyncio.to_thread(self.spool.retry_aside, batch)
@@ -171,5 +184,5 @@ class Ingest:
             "oldest_seconds": round(self.spool.age(), 3),
             "requests": requests,
             "balance": balance(stages),
-            "aside": [one._asdict() for one in self.spool.aside()],
+            "aside": [_shown(one) for one in self.spool.aside()],
         }

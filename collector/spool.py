@@ -139,8 +139,12 @@ class Spool:
         return self._lost
 
     def aside(self) -> list[Aside]:
-        """The newest batches that were set aside, a few."""
-        return list(self._aside)
+        """The newest batches that were set aside, a few; oldest first."""
+        return self._aside[::-1]
+
+    def list_aside(self, limit: int, before: int) -> list[Aside]:
+        """Batches that were set aside before the one of this number, the newest first. Raises SpoolError."""
+        return self.transact(lambda file, _: file.aside(limit, before)).result()  # type: ignore[no-any-return]
 
     # --- writing -------------------------------------------------------------------------------------------------------
 

@@ -70,12 +70,13 @@ class Place(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """A batch that was set aside at `at` (seconds since 1970)."""
+    """A batch that was set aside at `at` (seconds since 1970); `number` grows with every one."""
 
     batch: str
     records: int
     at: float
     reason: str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -268,10 +269,13 @@ class SpoolFile:
                 self.connection.execute("DELETE FROM aside WHERE n <= ?", (n,))
                 break
 
-    def aside(self, limit: int) -> list[Aside]:
-        """The newest batches that were set aside, oldest first."""
-        query = "SELECT batch, sum(count), max(at), max(reason) FROM aside GROUP BY batch ORDER BY max(n) DESC LIMIT ?"
-        return [Aside(*row) for row in self.connection.execute(query, (limit,))][::-1]
+    def aside(self, limit: int, before: int = 1 << 62) -> list[Aside]:
+        """The newest batches that were set aside, of those before the one with this number; the newest first."""
+        query = (
+            "SELECT batch, sum(count), max(at), max(reason), max(n) FROM aside GROUP BY batch HAVING max(n) < ?"
+            " ORDER BY max(n) DESC LIMIT ?"
+        )
+        return [Aside(*row) for row in self.connection.execute(query, (before, limit))]
 
     def take_aside(self, batch: str) -> tuple[list[Entry], float]:
         """The entries of a batch that was set aside, which lie there no longer, and when that was."""

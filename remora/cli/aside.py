@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +26,7 @@ _Collector = Annotated[
         help="A server, or a sidecar: where it answers, with /remora behind it.",
     ),
 ]
+_PAGE = 1000
 _HERE = "http://127.0.0.1:8000/remora"
 _Batches = Annotated[list[str], typer.Argument(metavar="BATCH...", help="As `remora aside list` shows them.")]
 
@@ -35,9 +37,14 @@ def group() -> None:
 
 
 @app.command("list")
-def list_aside(collector: _Collector = _HERE, token: ServerToken = None, as_json: AsJson = False) -> None:
-    """The newest 20 batches that were set aside, with the reason; never what is in them."""
-    found = Service(collector, token).get("/v1/status")["aside"]
+def list_aside(
+    collector: _Collector = _HERE,
+    token: ServerToken = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest batches that were set aside, oldest first, with the reason; never what is in them."""
+    found, more = _newest(Service(collector, token), limit)
     if as_json:
         print_json(found)
         return
@@ -52,6 +59,21 @@ def list_aside(collector: _Collector = _HERE, token: ServerToken = None, as_json
         for one in found
     ]
     print_table(rows, "nothing was set aside")
+    if more:
+        print(f"older ones are not shown: --limit {10 * limit}", file=sys.stderr)
+
+
+def _newest(service: Service, limit: int) -> tuple[list[Any], bool]:
+    """The newest so many, oldest first, page by page; and whether there are more."""
+    found: list[Any] = []
+    before = None
+    while True:
+        size = min(_PAGE, limit - len(found))
+        page = service.get("/v1/aside", limit=str(size), before=before)
+        found += page["aside"]
+        if page["next"] is None or len(found) >= limit:
+            return found[::-1], page["next"] is not None
+        before = str(page["next"])
 
 
 @app.command("retry")

@@ -370,7 +370,42 @@ def aside(api, capsys):
         return said.out if code == 0 else said.err
 
     with serving(api.app) as url:
+        run.url = f"{url}/remora"
         yield run
+
+
+def test_all_that_was_set_aside_is_listed_page_by_page(api, aside, monkeypatch):
+    for number in range(24):
+        api.post("/v1/predictions", {**GOOD, "id": f"n{number}"})
+        api.spool.set_aside(api.spool.seal(10), f"poison {number}")
+    newest = api.call("GET", "/v1/aside?limit=2").json()
+    assert [one["reason"] for one in newest["aside"]] == ["poison 23", "poison 22"]
+    older = api.call("GET", f"/v1/aside?limit=1000&before={newest['next']}").json()
+    assert ([one["reason"] for one in older["aside"]][:2], older["next"]) == (
+        ["poison 21", "poison 20"],
+        None,
+    )
+    assert len(older["aside"]) == 23
+    assert api.call("GET", "/v1/aside?limit=0").status_code == 422
+    monkeypatch.setattr("remora.cli.aside._PAGE", 10)
+    rows = aside("list").splitlines()
+    assert (len(rows), rows[1][-8:], rows[-1][-9:]) == (21, "poison 4", "poison 23")
+    assert len(aside("list", "--limit", "24").splitlines()) == 25
+    everything = json.loads(aside("list", "--limit", "100", "--json"))
+    assert (len(everything), everything[1]["reason"], everything[-1]["reason"]) == (
+        25,
+        "poison 0",
+        "poison 23",
+    )
+
+
+def test_that_older_ones_are_not_shown_is_said(api, aside, capsys):
+    api.post("/v1/predictions", GOOD)
+    api.spool.set_aside(api.spool.seal(10), "another")
+    with pytest.raises(SystemExit):
+        main(["aside", "list", "--limit", "1", "--collector", aside.url])
+    said = capsys.readouterr()
+    assert ("another" in said.out, said.err) == (True, "older ones are not shown: --limit 10\n")
 
 
 def test_what_was_set_aside_is_settled_from_the_terminal(api, aside):

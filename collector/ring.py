@@ -6,9 +6,6 @@ bytes since the ring was made and never go back; a record becomes visible when `
 killed producer had half written is never seen. Words are stored with one aligned 8-byte store each.
 """
 
-import fcntl
-import hashlib
-import mmap
 import os
 import struct
 import time
@@ -17,22 +14,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from collector.ring_file import (
+    HEAD,
+    ID,
+    MIB,
+    PAGE,
+    TAIL,
+    RingFile,
+    create_file,
+    find_file,
+    lock_spool,
+    places,
+)
 from remora.errors import UserError
 
 __all__ = ["COUNTERS", "Ring"]
 
-MIB: Final = 1024 * 1024
-_MAGIC: Final = int.from_bytes(b"REMORING", "little")
-_VERSION: Final = 1
-_PAGE: Final = 4096
 _RECORD: Final = struct.Struct("<II")
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  (no temporary name: see _open_private)
 
-# Places of the header's words. Producer and consumer write on different cache lines.
-_W_MAGIC, _W_VERSION, _W_CAPACITY, _W_ID = 0, 1, 2, 3
-_W_HEAD, _W_TAIL, _W_RESYNCS, _W_COUNTERS = 8, 16, 17, 32
+# Places of the header's words; those before are in collector/ring_file.py. Producer and consumer write on different cache lines.
+_W_HEAD, _W_TAIL, _W_RESYNCS, _W_COUNTERS = HEAD, TAIL, 17, 32
 
-# The forwarder's counters, by place. Only append to this list, or raise _VERSION.
+# The forwarder's counters, by place. Only append to this list, or raise the version in collector/ring_file.py.
 COUNTERS: Final = (
     "connections",
     "received",
@@ -72,15 +75,15 @@ COUNTERS: Final = (
 class Ring:
     """Use `create_or_open` in the forwarder (producer) and `attach` in the recorder (consumer)."""
 
-    def __init__(self, path: Path, memory: mmap.mmap, lock: int | None) -> None:
-        self.path = path
-        self._memory = memory
-        self._view = memoryview(memory)
-        self._words = self._view[:_PAGE].cast("Q")
-        self._data = self._view[_PAGE:]
-        self._lock = lock
+    def __init__(self, file: RingFile, lock: int | None = None) -> None:
+        self.path = file.path
+        self._held = [file.held] if lock is None else [file.held, lock]
+        self._memory = file.memory
+        self._view = memoryview(file.memory)
+        self._words = self._view[:PAGE].cast("Q")
+        self._data = self._view[PAGE:]
         self.capacity = len(self._data)
-        self.id = bytes(self._view[_W_ID * 8 : _W_ID * 8 + 16])
+        self.id = bytes(self._view[ID * 8 : ID * 8 + 16])
         self.counts = self._words[_W_COUNTERS : _W_COUNTERS + len(COUNTERS)]
         self._head = self._words[_W_HEAD]
         self._skip: tuple[int, int] | None = None
@@ -93,24 +96,25 @@ class Ring:
         Raises UserError when another forwarder holds the spool or when there is no room for the ring.
         """
         spool_dir.mkdir(parents=True, exist_ok=True)
-        lock = _lock(spool_dir)
+        lock = lock_spool(spool_dir)
         try:
-            path, memory = _find(spool_dir, capacity) or _create(spool_dir, capacity)
+            file = find_file(spool_dir, capacity) or create_file(spool_dir, capacity)
         except BaseException:
             os.close(lock)
             raise
-        for other in _places(spool_dir):
-            if other != path:
+        for other in places(spool_dir):
+            if other != file.path:
                 other.unlink(missing_ok=True)
-        return cls(path, memory, lock)
+        file.sign(spool_dir)
+        return cls(file, lock)
 
     @classmethod
     def attach(cls, spool_dir: Path) -> Self:
         """The consumer's end of a ring that a forwarder has made. Raises UserError when there is none."""
-        found = _find(spool_dir, None)
+        found = find_file(spool_dir, None)
         if found is None:
             raise UserError(f"no ring for the spool {spool_dir}: start the forwarder first")
-        return cls(*found, None)
+        return cls(found)
 
     @property
     def head(self) -> int:
@@ -202,13 +206,12 @@ class Ring:
         return self._words[_W_RESYNCS]
 
     def close(self) -> None:
-        """Let go of the memory (and, as producer, of the spool); the file stays for the next start."""
+        """Let go of the memory, of the file (and, as producer, of the spool); the file stays for the next start."""
         for view in (self.counts, self._words, self._data, self._view):
             view.release()
         self._memory.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._held:
+            os.close(self._held.pop())
 
     def unlink(self) -> bool:
         """Remove the file when everything in it was released; False when it still holds records."""
@@ -216,83 +219,3 @@ class Ring:
             return False
         self.path.unlink(missing_ok=True)
         return True
-
-
-def _places(spool_dir: Path) -> tuple[Path, Path]:
-    key = hashlib.sha256(os.fsencode(spool_dir.resolve())).hexdigest()[:24]
-    return _SHARED_MEMORY / f"remora-{key}.ring", spool_dir / "exchanges.ring"
-
-
-def _lock(spool_dir: Path) -> int:
-    path = spool_dir / "forwarder.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise UserError(
-            f"another sidecar already uses the spool {spool_dir}; give each its own --spool"
-        ) from None
-    return fd
-
-
-def _find(spool_dir: Path, capacity: int | None) -> tuple[Path, mmap.mmap] | None:
-    for path in _places(spool_dir):
-        memory = _open_private(path, capacity)
-        if memory is not None:
-            return path, memory
-    return None
-
-
-def _open_private(path: Path, capacity: int | None) -> mmap.mmap | None:
-    """Map an existing ring; None when absent, a stranger's (the folder may be everybody's) or of another form."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        stat = os.fstat(fd)
-        if stat.st_uid != os.geteuid() or stat.st_size <= _PAGE or stat.st_size % _PAGE:
-            return None
-        memory = mmap.mmap(fd, stat.st_size)
-    finally:
-        os.close(fd)
-    header = struct.unpack_from("=QQQ", memory)
-    if header == (_MAGIC, _VERSION, len(memory) - _PAGE) and capacity in (None, header[2]):
-        return memory
-    memory.close()
-    return None
-
-
-def _create(spool_dir: Path, capacity: int) -> tuple[Path, mmap.mmap]:
-    if capacity <= 0 or capacity % _PAGE:
-        raise UserError(f"the ring's size must be a multiple of {_PAGE} bytes, not {capacity}")
-    problem: OSError | None = None
-    for path in _places(spool_dir):
-        try:
-            return path, _create_at(path, capacity)
-        except OSError as error:
-            problem = error
-    reason = problem.strerror if problem else "no place"
-    raise UserError(
-        f"no room for a ring of {capacity // MIB} MiB in {_SHARED_MEMORY} or {spool_dir}: {reason}"
-    )
-
-
-def _create_at(path: Path, capacity: int) -> mmap.mmap:
-    """Make the file whole under another name first: whoever attaches never sees half a header."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        # Take the room now: a sparse file on a full tmpfs would be a SIGBUS in the middle of traffic.
-        os.posix_fallocate(fd, 0, _PAGE + capacity)
-        memory = mmap.mmap(fd, _PAGE + capacity)
-        struct.pack_into("=QQQ", memory, 0, _MAGIC, _VERSION, capacity)
-        memory[_W_ID * 8 : _W_ID * 8 + 16] = os.urandom(16)
-        draft.rename(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
-    return memory

@@ -16,6 +16,7 @@ import msgspec
 from collector.handover import Captured, Options, describe_command, environment
 from collector.proxy import ProxyOptions, parse_upstream, serve
 from collector.ring import Ring
+from collector.ring_file import left_behind
 from collector.supervisor import Supervisor
 from remora.errors import UserError
 from remora.settings import SidecarSettings, Trust, UnixAddress
@@ -51,6 +52,7 @@ async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] 
         api_socket = None if settings.api else Path(folder) / _SOCKET
         recorder = _recorder_options(settings, api_socket)
         options = _proxy_options(settings, await _captured(recorder), api_socket)
+        _clear_up(settings.spool)
         ring = Ring.create_or_open(settings.spool)
         try:
             await _run(settings, options, recorder, ring, on_listening)
@@ -58,6 +60,13 @@ async def run(settings: SidecarSettings, *, on_listening: Callable[[int], None] 
                 log.debug("ring_removed")  # it is empty: nothing waits for the next start
         finally:
             ring.close()
+
+
+def _clear_up(spool: Path) -> None:
+    """Give back the memory that killed sidecars of this machine left: they may never be started again."""
+    for left in left_behind(spool):
+        what = "removed" if left.removed else "kept: exchanges wait in it for a sidecar on that spool"
+        log.warning("ring_left_behind", ring=str(left.path), spool=left.spool, bytes=left.size, what=what)
 
 
 async def _run(

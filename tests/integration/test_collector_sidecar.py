@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import select
 import signal
 import socket
 import socketserver
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from collector.ring_file import places
 from remora import schema, tables
 from remora.database import connect
 from tests.sidecar_world import SECONDS, Model, Sidecar, wait_for
@@ -74,6 +76,33 @@ def test_kill_9_loses_and_doubles_nothing(start, sqlite_url, victim):
     assert not any(counts["difference"] for counts in sidecar.status()["balance"].values())
     assert sidecar.stop() == 0
     assert stored(sqlite_url) == sorted(answered)
+
+
+def test_the_ring_of_a_killed_sidecar_is_given_back_by_the_next_one_of_this_machine(
+    start, tmp_path, model, sqlite_url
+):
+    sidecar = start("--database", sqlite_url).ready()
+    with httpx.Client() as client:
+        sidecar.predict(client, "a", {"x": 1})
+    path = places(sidecar.spool)[0]
+    wait_for(lambda: not sidecar.status()["in_ring"], "an empty ring")
+    recorder = os.pidfd_open(sidecar.recorders[0])
+    sidecar.kill()
+    signal.pidfd_send_signal(recorder, signal.SIGKILL)
+    assert select.select([recorder], [], [], SECONDS)[0]
+    os.close(recorder)
+    assert path.stat().st_size > 32 << 20
+    (tmp_path / "other").mkdir()
+    other = Sidecar(tmp_path / "other", model, "--database", sqlite_url).ready()
+    try:
+        assert not path.exists()
+        [told] = other.events("ring_left_behind")
+        assert (told["spool"], told["what"]) == (str(sidecar.spool), "removed")
+        assert start("--database", sqlite_url).ready().stop() == 0
+        assert places(other.spool)[0].exists()
+    finally:
+        assert other.stop() == 0
+    assert stored(sqlite_url) == ["a"]
 
 
 def test_runs_while_the_database_is_away_and_catches_up(start, tmp_path, sqlite_database, sqlite_url):

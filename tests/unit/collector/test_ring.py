@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import collector.ring as ring_module
+from collector import ring_file
 from collector.ring import CAPTURED, DROPPED_FULL, DROPPED_OVERSIZE, Ring
 from remora.errors import UserError
 
@@ -25,7 +25,7 @@ PAGE = 4096
 def shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shm"
     folder.mkdir()
-    monkeypatch.setattr(ring_module, "_SHARED_MEMORY", folder)
+    monkeypatch.setattr(ring_file, "_SHARED_MEMORY", folder)
     return folder
 
 
@@ -241,9 +241,10 @@ def test_behaves_as_a_list_of_bounded_size(steps: list[tuple[str, bytes | int]])
 PRODUCER = """
 import sys
 from pathlib import Path
-import collector.ring as module
-module._SHARED_MEMORY = Path(sys.argv[2])
-ring = module.Ring.create_or_open(Path(sys.argv[1]), 1 << 20)
+import collector.ring_file
+from collector.ring import Ring
+collector.ring_file._SHARED_MEMORY = Path(sys.argv[2])
+ring = Ring.create_or_open(Path(sys.argv[1]), 1 << 20)
 print("ready", flush=True)
 number = 0
 while True:

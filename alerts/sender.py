@@ -28,7 +28,7 @@ __all__ = ["Sender"]
 
 log = get_logger("sender")
 
-_LEASE = timedelta(seconds=90)  # longer than the longest timeout of a receiver
+_MARGIN = timedelta(seconds=15)  # for what surrounds a call: the name, the database, a machine that is busy
 _UNKNOWN_FOR = timedelta(minutes=15)  # another server may know a receiver that this one does not, or not yet
 _WORKERS = 8
 _BATCH = 20
@@ -84,7 +84,11 @@ class Sender:
         if not breaker.allows(wall):
             return False
         with self._database.write() as connection:
-            return receiver_state.claim_probe(connection, receiver, breaker, wall + _LEASE)
+            return receiver_state.claim_probe(connection, receiver, breaker, wall + self._lease(receiver))
+
+    def _lease(self, receiver: str) -> timedelta:
+        """As long as an attempt may take and no longer: after that, another process goes on where this one died."""
+        return self._config.receivers[receiver].timeout + _MARGIN
 
     def _bury(self, waiting: list[str], wall: datetime) -> None:
         gone = [receiver for receiver in waiting if receiver not in self._targets]
@@ -110,7 +114,8 @@ class Sender:
                     break
                 at = wall + timedelta(seconds=time.monotonic() - began)
                 with self._database.write() as connection:
-                    delivery = outbox.claim(connection, receiver, owner=self._owner, wall=at, lease=_LEASE)
+                    lease = self._lease(receiver)
+                    delivery = outbox.claim(connection, receiver, owner=self._owner, wall=at, lease=lease)
                     reference = (
                         receiver_state.reference(connection, receiver, delivery.order_key) if delivery else ""
                     )

@@ -36,7 +36,8 @@ __all__ = ["Starter"]
 
 log = get_logger("starter")
 
-_LEASE = timedelta(seconds=90)  # longer than the longest timeout of a target
+_MARGIN = timedelta(seconds=15)  # for what surrounds a call: the name, the database, a machine that is busy
+_USUAL = timedelta(seconds=15)  # of a target that this server does not know
 _UNKNOWN_FOR = timedelta(minutes=15)  # another server may know a target that this one does not, or not yet
 _WORKERS = 4
 _EXCERPT = 4000
@@ -80,9 +81,10 @@ class Starter:
             with self._database.write() as connection:
                 for target in requests.expire(connection, wall):
                     metrics.DELIVERIES.labels(target, "expired").inc()
-        for identity, _ in waiting:
+        for identity, target in waiting:
             if identity not in self._busy:
-                self._busy[identity] = self._pool.submit(self._work, identity, wall, began)
+                known = self._targets.get(target)
+                self._busy[identity] = self._pool.submit(self._work, identity, known, wall, began)
         wait(self._busy.values(), timeout=self._patience if patience is None else patience)
         self._commands.collect(self._conclude)
         ended = [identity for identity, future in self._busy.items() if future.done()]
@@ -92,12 +94,13 @@ class Starter:
         """Let running attempts end; commands go on by themselves, and may report by the callback."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, identity: str, wall: datetime, began: float) -> bool:
+    def _work(self, identity: str, known: Startable | None, wall: datetime, began: float) -> bool:
         """One attempt. The edge of an action: nothing leaves it but a log line."""
         try:
             at = wall + timedelta(seconds=time.monotonic() - began)
             with self._database.write() as connection:
-                request = requests.claim(connection, identity, owner=self._owner, wall=at, lease=_LEASE)
+                lease = (known.timeout if known else _USUAL) + _MARGIN
+                request = requests.claim(connection, identity, owner=self._owner, wall=at, lease=lease)
                 lost = request is not None and requests.lost_attempt(connection, request)
             if request is not None:
                 self._start(request, at, lost=lost)

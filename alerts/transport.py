@@ -93,6 +93,13 @@ def call(request: Request, *, timeout: float, tls: ssl.SSLContext) -> Answer:
         )
 
 
+def _left(deadline: float, timeout: float | None) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the answer took too long")
+    return left if timeout is None else min(timeout, left)
+
+
 class _Guarded(httpcore.NetworkBackend):
     """Connects to checked addresses only, and stops every stream at the deadline."""
 
@@ -111,8 +118,9 @@ class _Guarded(httpcore.NetworkBackend):
         for index, address in enumerate(addresses):
             try:
                 stream = self._inner.connect_tcp(
-                    address, port, timeout=timeout, local_address=local_address, socket_options=socket_options
-                )
+                    address, port, timeout=_left(self._deadline, timeout), local_address=local_address,
+                    socket_options=socket_options,
+                )  # fmt: skip
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if index == len(addresses) - 1:
                     raise
@@ -129,10 +137,7 @@ class _Deadline(httpcore.NetworkStream):
         self._deadline = deadline
 
     def _left(self, timeout: float | None) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the answer took too long")
-        return left if timeout is None else min(timeout, left)
+        return _left(self._deadline, timeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._left(timeout))

@@ -122,8 +122,13 @@ def connect(url: str, *, pool_size: int = 5, page_cache: int = 64 << 20) -> Data
         options["connect_args"] = {
             "connect_timeout": 5,
             "application_name": "remora",
-            # A writer whose machine vanished must not hold its locks, and everybody else up, for hours.
+            # A machine that vanished must not hold its locks, and everybody else up, for hours; nor may one wait so
+            # long for a database that vanished.
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c tcp_user_timeout=30s",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
         }
     engine = sa.create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
@@ -187,7 +192,11 @@ def _postgresql_begin(connection: sa.Connection) -> None:
     if connection.get_execution_options().get("remora_read_only"):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     elif connection.get_execution_options().get("remora_write"):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_WRITERS})")
+        # Whoever takes over the work of a server that stands still half way waits for the rows that it has written.
+        connection.exec_driver_sql(
+            "SELECT set_config('idle_in_transaction_session_timeout', '20s', true),"
+            f" pg_advisory_xact_lock_shared({_WRITERS})"
+        )
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:
@@ -251,9 +260,8 @@ def upsert(
 def serialize(connection: sa.Connection, key: int) -> None:
     """Let one transaction at a time go on from here, in all processes; the others wait until it ends.
 
-    SQLite has one writer anyway. A process that is cut off from PostgreSQL half way loses its transaction after 30 s.
+    SQLite has one writer anyway. Of a process that is cut off from PostgreSQL half way, the transaction ends after 20 s.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
-        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '30s'")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

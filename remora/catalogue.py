@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 
-__all__ = ["JOBS", "METRICS", "Metric", "show"]
+__all__ = ["JOBS", "METRICS", "OWN_DETECTORS", "Metric", "is_own_name", "show"]
+
+OWN_DETECTORS = "remora.detectors"
+"""The group of entry points in which packages register detectors of their own, by the name of their metric."""
+
+_OWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 JOBS = ("traffic", "drift", "performance")
 
@@ -113,6 +120,22 @@ METRICS |= {
         METRICS[name], name=f"estimated_{name}", job="drift", title=f"{METRICS[name].title}, estimated"
     )
     for name in _ESTIMATED
+}
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a detector of somebody's own may have this name: `tail_share`, and none of ours."""
+    return _OWN_NAME.fullmatch(name) is not None and (name not in METRICS or name in _OWN)
+
+
+# A detector that is installed beside Remora is a metric like any other; its code is loaded where it is asked for.
+_OWN = {point.name for point in entry_points(group=OWN_DETECTORS)} - set(METRICS)
+METRICS |= {
+    name: Metric(
+        name, "drift", name.replace("_", " ").capitalize(), "number", "none", per_feature=True, shape=True
+    )
+    for name in sorted(_OWN)
+    if _OWN_NAME.fullmatch(name)
 }
 
 

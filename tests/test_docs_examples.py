@@ -14,7 +14,9 @@ import pytest
 import uvicorn
 
 from alerts import signing
+from detectors.testing import contract
 from remora import tables
+from remora.config import parse
 from tests.documents import CONFIGURATION, README, blocks, composed, text_of
 
 
@@ -90,6 +92,20 @@ def test_the_signatures_of_the_documentation_are_remora_s(monkeypatch):
     (request,) = sent
     given = {name.lower(): value for name, value in request.header_items()}
     assert signing.verify(secret, given, request.data, float(names["time"].time())) is None
+
+
+def test_the_detector_of_the_documentation_keeps_the_contract():
+    detector, _ = blocks("docs/detectors.md", "python")
+    names = {}
+    exec(detector, names)
+    checks = contract(
+        names["tail_share"], parameters={"beyond": 3.0}, shifted=lambda _kind, values, _random: values * 2
+    )
+    assert len(checks) == 9
+    for check in checks:
+        check()
+    (configured,) = blocks("docs/detectors.md", "yaml")
+    assert parse(configured).models["churn"].drift.own == {"tail_share": {"beyond": 3.0}}
 
 
 def test_the_action_s_body_has_the_keys_that_are_shown():

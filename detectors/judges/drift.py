@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from detectors.base import NOT_ENOUGH_DATA, ColumnReference, ColumnWindow, Result, unknown
+from detectors.base import NOT_ENOUGH_DATA, ColumnReference, ColumnWindow, FeatureMethod, Result, unknown
 from detectors.baselines import Baseline, task_of
 from detectors.causes import rank_features
 from detectors.judges.work import MOVED, Found, Key, Work, attempt
@@ -25,6 +25,7 @@ from detectors.methods import (
 )
 from detectors.methods.encoding import encode_rows
 from detectors.methods.estimated import ESTIMATES_OF_KIND, PREFIX
+from detectors.own import kinds_of, load_own, method_of
 from detectors.windows import Window
 from remora.summaries import CategoricalSummary, NumericSummary
 from remora.summaries.profile import SCORES
@@ -77,26 +78,40 @@ def _column(name: str, part: Slice, baseline: Baseline | None, work: Work) -> di
     reference = baseline.columns.get(name) if baseline else None
     if baseline is None or reference is None:
         reason = _NEW_COLUMN if baseline else _NO_REFERENCE
-        return {metric: unknown(NOT_ENOUGH_DATA, reason) for metric in metrics if "numeric" in KINDS[metric]}
+        return {
+            metric: unknown(NOT_ENOUGH_DATA, reason)
+            for metric in metrics
+            if "numeric" in KINDS.get(metric, ())
+        }
     results: dict[str, Result] = {}
     for metric in metrics:
-        if reference.kind not in KINDS[metric]:
-            continue
 
         def compute(metric: str = metric) -> dict[str, Result]:
+            kinds, method = _method(metric, work)
+            if reference.kind not in kinds:
+                return {}
             current = _window(name, part)
             known = _limited(reference, baseline.limits[name].shared(work.families), current, work.window)
-            return {metric: FEATURE_METHODS[metric](known, current, work.model.drift.min_samples)}
+            return {metric: method(known, current, work.model.drift.min_samples)}
 
         results |= attempt(compute, (metric,))
     return results
+
+
+def _method(metric: str, work: Work) -> tuple[tuple[str, ...], FeatureMethod]:
+    """The kinds of columns that it can be asked of, and how; raises UserError where a detector of one's own is not there."""
+    parameters = work.model.drift.own.get(metric)
+    if parameters is None:
+        return KINDS[metric], FEATURE_METHODS[metric]
+    detector = load_own(metric)
+    return kinds_of(detector), method_of(detector, parameters)
 
 
 def _metrics_of(name: str, work: Work) -> tuple[str, ...]:
     """A row without a score or a predicted class is no missing input; whoever states a range wants it watched."""
     metrics = tuple(
         metric
-        for metric in work.model.drift.methods
+        for metric in (*work.model.drift.methods, *work.model.drift.own)
         if not (name.startswith("$") and metric == "missing_rate")
     )
     return (*metrics, _RANGE) if name in work.model.ranges and _RANGE not in metrics else metrics

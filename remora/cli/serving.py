@@ -18,6 +18,7 @@ import dashboards.api
 import dashboards.app
 import dashboards.report_api
 import detectors.api
+import detectors.own
 from remora import __version__, schema
 from remora.cli.jobs import Jobs
 from remora.config import Config, load
@@ -44,6 +45,7 @@ def serve(settings: ServerSettings) -> None:
     config = load(settings.config, alerts.templates.mistakes)
     if settings.external_url:
         config = config.model_copy(update={"external_url": settings.external_url})
+    detectors.own.check_own(name for model in config.models.values() for name in model.drift.own)
     database = connect(settings.database)
     schema.prepare(database)
     guard = Guard(settings.token, database, rate=settings.token_rate)

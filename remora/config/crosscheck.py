@@ -58,8 +58,10 @@ def _each_rule(config: Config) -> Iterable[tuple[Path, Rule]]:
 
 def _rules(config: Config) -> Iterable[tuple[Path, str]]:
     plans = [plan.name for plan in config.plans]
+    # A sidecar reads the same file without the packages of the server's own detectors.
+    metrics = [*METRICS, *(name for model in config.models.values() for name in model.drift.own)]
     for path, rule in _each_rule(config):
-        yield from _named(rule.metric, METRICS, "metric", (*path, "metric"))
+        yield from _named(rule.metric, metrics, "metric", (*path, "metric"))
         yield from _named(rule.plan, plans, "plan", (*path, "plan"))
         yield from _named(rule.select.model, config.models, "model", (*path, "select", "model"))
         metric = METRICS.get(rule.metric)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from remora.catalogue import is_own_name
 from remora.config.base import Duration, Interval, Section, format_duration, parse_duration
 from remora.config.privacy import Privacy
 
@@ -157,6 +158,11 @@ class Drift(Section):
         description="what is found for every feature; each is a metric of the catalogue",
     )
 
+    own: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="detectors that are registered by an installed package, each with its parameters",
+    )
+
     min_samples: int = Field(default=200, ge=10)
     bins: int = Field(default=10, ge=2, le=100)
     minimum_effect: float = Field(
@@ -174,6 +180,15 @@ class Drift(Section):
     lasting: Literal["cusum", "page_hinkley", "e_process", "off"] = Field(
         default="cusum", description="what finds a small change that lasts"
     )
+
+    @field_validator("own")
+    @classmethod
+    def _own(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in value:
+            if not is_own_name(name):
+                msg = f"{name!r} cannot be the name of a detector of your own: small letters, digits and _, and no metric of Remora's"
+                raise ValueError(msg)
+        return value
 
     @field_validator("false_alarms")
     @classmethod

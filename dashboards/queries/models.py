@@ -57,29 +57,24 @@ def open_alerts(connection: sa.Connection) -> Rows:
 
 def judged_until(connection: sa.Connection, name: str | None = None) -> dict[tuple[str, str], datetime]:
     """(model, job) -> end of the newest window that the detectors' job has judged."""
-    found: dict[tuple[str, str], datetime] = {}
-    for job in JOBS:
-        done = job_runs.alias("done")
-        newest = (
-            sa.select(sa.func.max(done.c.window_start))
-            .where(done.c.job == job, done.c.model == models.c.name, done.c.state == "done")
-            .correlate(models)
-            .scalar_subquery()
-        )
-        query = (
-            sa.select(job_runs.c.model, job_runs.c.window_end)
-            .select_from(models)
-            .join(
-                job_runs,
-                (job_runs.c.job == job)
-                & (job_runs.c.model == models.c.name)
-                & (job_runs.c.window_start == newest),
-            )
-        )
-        if name is not None:
-            query = query.where(models.c.name == name)
-        found |= {(row.model, job): row.window_end for row in connection.execute(query.limit(MAX_MODELS))}
-    return found
+    ends = [
+        sa.select(job_runs.c.window_end)  # not max(): beside a condition it reads every run there was
+        .where(job_runs.c.job == job, job_runs.c.model == models.c.name, job_runs.c.state == "done")
+        .order_by(job_runs.c.window_start.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label(job)
+        for job in JOBS
+    ]
+    query = sa.select(models.c.name, *ends).limit(MAX_MODELS)
+    if name is not None:
+        query = query.where(models.c.name == name)
+    return {
+        (row[0], job): end
+        for row in connection.execute(query)
+        for job, end in zip(JOBS, row[1:], strict=True)
+        if end is not None
+    }
 
 
 def business_now(connection: sa.Connection, *, replay: bool, wall: datetime) -> datetime:

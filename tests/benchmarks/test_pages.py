@@ -17,4 +17,4 @@ def test_quick(tmp_path):
     assert {"/", "/models/model-7", "/models/model-7/features/number_0", "/metrics"} <= {
         line[0] for line in lines
     }
-    assert all(0 < int(line[3]) <= 50 for line in lines), done.stdout
+    assert all(0 < int(line[4]) <= 50 for line in lines), done.stdout

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashboards.periods import Period, Sample
-from dashboards.queries import findings
+from dashboards.queries import findings, models
 from tests.example_year import DAY, START, fill
 
 YEAR = Period(START, START + 300 * DAY, "custom")
@@ -58,3 +58,10 @@ def test_expected_false_alarms_are_asked_for_together(plans):
         )
         == 2
     )
+
+
+def test_how_far_each_job_is_costs_a_look_per_model_and_job(plans):
+    (plan,) = plans(models.judged_until)
+    assert plan.count("CORRELATED SCALAR SUBQUERY") == 3
+    assert plan.count("SEARCH job_runs") == 3
+    assert "(job=?)" not in plan

@@ -107,6 +107,7 @@ def prometheus(run, tmp_path_factory):
         )
         yield base
     finally:
+        CLIENT.close()
         process.terminate()
         process.wait(20)
 

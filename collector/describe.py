@@ -16,10 +16,9 @@ from collector.handover import Captured, Options, read_options
 from collector.privacy import Gate
 from collector.trust import tls_of, trusting
 from remora.config import load
-from remora.database import connect
 from remora.errors import UserError
-from remora.listening import check_tls, listen
 from remora.settings import parse_api_address
+from remora.sockets import check_tls, listen
 
 __all__ = ["describe"]
 
@@ -33,7 +32,7 @@ def describe(options: Options, *, patience: float = _API_SECONDS) -> Captured:
         Gate(config, options.hash_key)
         capture = config.model(options.model).capture
         if options.database is not None:
-            connect(options.database).dispose()
+            _check_database(options.database)
         _check_spool(Path(options.spool))
         check_tls(tls_of(options))
         trusting(options)
@@ -46,6 +45,12 @@ def describe(options: Options, *, patience: float = _API_SECONDS) -> Captured:
         answer_id=capture.answer_id,
         max_body=capture.max_body,
     )
+
+
+def _check_database(url: str) -> None:
+    from remora.database import connect  # noqa: PLC0415  (a fifth of a second that who forwards does not wait)
+
+    connect(url).dispose()
 
 
 def _check_spool(folder: Path) -> None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from collector.delivery import Delivery, Pace
 from collector.ingest import Ingest
-from collector.privacy import Gate, Keeper
+from collector.privacy import Gate
+from collector.privacy.keeping import Keeper
 from collector.reporting import Reporter
 from collector.runtime import tune
 from collector.sinks import DatabaseSink

@@ -22,7 +22,8 @@ from collector.app import ForwarderCounters, sidecar_app
 from collector.delivery import Delivery, Pace
 from collector.handover import Options, Report, command, environment, read_options
 from collector.ingest import Ingest
-from collector.privacy import Gate, Keeper
+from collector.privacy import Gate
+from collector.privacy.keeping import Keeper
 from collector.reporting import Reporter
 from collector.ring import Ring
 from collector.ring_reader import RingReader
@@ -34,9 +35,10 @@ from collector.trust import tls_of, trusting
 from remora.config import Config, load
 from remora.database import connect
 from remora.errors import UserError
-from remora.listening import listen, server_settings
+from remora.listening import server_settings
 from remora.security import Guard
 from remora.settings import parse_api_address
+from remora.sockets import listen
 from remora.telemetry import REGISTRY, configure_logging, get_logger
 
 __all__ = ["Options", "Recorder", "command", "environment", "main"]

@@ -6,9 +6,8 @@ import gzip
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import httpx
 import msgspec
 import sqlalchemy as sa
 
@@ -21,6 +20,9 @@ from remora.errors import SchemaError, UnavailableError
 from remora.records import Batch, CollectorReport
 from remora.summaries.profile import Shape
 from remora.telemetry import get_logger
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["DatabaseSink", "HttpSink", "Sink"]
 
@@ -100,6 +102,8 @@ class HttpSink:
         self, url: str, token: str | None, transport: httpx.BaseTransport | None = None, *,
         verify: ssl.SSLContext | bool = True,
     ) -> None:  # fmt: skip
+        import httpx  # noqa: PLC0415  (4 MB, with rich and pygments, that whoever writes into a database need not carry)
+
         headers = {
             "content-encoding": "gzip",
             "user-agent": f"remora/{__version__}",
@@ -107,6 +111,7 @@ class HttpSink:
         if token:
             headers["authorization"] = f"Bearer {token}"
         self._url = url.rstrip("/")
+        self._fault = httpx.HTTPError
         self._client = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(30.0, connect=5.0),
@@ -135,7 +140,7 @@ class HttpSink:
         packed = gzip.compress(body, compresslevel=1)
         try:
             return self._client.post(url, content=packed, headers={"content-type": kind})
-        except httpx.HTTPError as error:
+        except self._fault as error:
             raise UnavailableError(
                 f"collector {url}: {type(error).__name__}: {error}".rstrip(": ")
             ) from error

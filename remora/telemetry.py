@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-from prometheus_client import CollectorRegistry
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    REGISTRY: CollectorRegistry
+
+# structlog loads rich where it is installed, for tracebacks in colours that nobody sees here. Every process of ours would
+# start later by a tenth of a second for it, and carry 4 MB. None reads as: it is not installed.
+_unwanted = "rich" not in sys.modules
+if _unwanted:
+    sys.modules["rich"] = cast("Any", None)
+import structlog  # noqa: E402
+
+if _unwanted:
+    del sys.modules["rich"]
 
 __all__ = ["REGISTRY", "configure_logging", "get_logger"]
 
-REGISTRY = CollectorRegistry()
-"""Every part registers its own counters here; the process that runs the part exposes them."""
+
+def __getattr__(name: str) -> Any:
+    """`REGISTRY`: every part registers its own counters there; the process that runs the part exposes them.
+
+    Made when it is first asked for: a forwarder, whose counters lie in the ring, goes without prometheus_client.
+    """
+    if name != "REGISTRY":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    found = globals()["REGISTRY"] = CollectorRegistry()
+    return found
 
 
 def configure_logging(*, level: str = "info", as_json: bool | None = None) -> None:

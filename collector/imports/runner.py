@@ -20,7 +20,8 @@ from collector.errors import RefusedError
 from collector.imports import SOURCES, Context, Found, Place, Source
 from collector.imports.files import Item, LogFile
 from collector.imports.tables import TableRows
-from collector.privacy import Gate, Keeper
+from collector.privacy import Gate
+from collector.privacy.keeping import Keeper
 from collector.sinks import Sink
 from collector.spool import Receipt
 from remora.errors import UnavailableError, UserError

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from remora.cli.options import require_extra
-from remora.config import load
 from remora.errors import UserError
 
 __all__ = ["demo"]
@@ -88,6 +87,8 @@ def demo(
         raise UserError(msg)
     arguments = ["--until", str(last), "--speed", str(speed), "--folder", str(folder), "--listen", listen]
     if config is not None:
+        from remora.config import load
+
         load(config)  # a mistake in it is said now and not in a log
         arguments += ["--config", str(config)]
     arguments += ["--exit"] * leave + ["--clean"] * clean

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from collector.imports import Context
     from collector.imports.runner import Rejected, Report, Where
-    from collector.privacy import Gate, Keeper
+    from collector.privacy import Gate
+    from collector.privacy.keeping import Keeper
     from collector.sinks import Sink
     from remora.config import Config as Settings
 
@@ -168,7 +169,8 @@ def _sink(
 
 
 def _privacy(config: Settings, key: str | None) -> tuple[Gate, Keeper]:
-    from collector.privacy import Gate, Keeper
+    from collector.privacy import Gate
+    from collector.privacy.keeping import Keeper
     from collector.store import shapes_of
 
     return Gate(config, key), Keeper(config, shapes_of(config), key)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from remora.cli.options import Archive, Config, DatabaseUrl, require_extra
-from remora.config import load
 from remora.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def build(
         raise UserError("give either --file, or --from and --to")
     if file is None and engine is Engine.SPARK:
         raise UserError("Spark reads files: give --file, such as a folder of the archive")
+    from remora.config import load
+
     now, settings = datetime.now(UTC), load(config)
     if file is None:
         stretch = Stretch(model, version, instant(start, "--from"), instant(end, "--to"))

@@ -23,10 +23,11 @@ from remora import __version__, schema
 from remora.cli.jobs import Jobs
 from remora.config import Config, load
 from remora.database import Database, connect
-from remora.listening import check_tls, listen, server_settings
+from remora.listening import server_settings
 from remora.refusals import install_error_answers
 from remora.security import Guard
 from remora.settings import ServerSettings, check_exposure
+from remora.sockets import check_tls, listen
 from remora.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:

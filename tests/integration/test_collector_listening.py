@@ -22,8 +22,9 @@ from collector.trust import context_of
 from remora import listening
 from remora.client import Client
 from remora.errors import UserError
-from remora.listening import HEAD_BYTES, PatientProtocol, check_tls, listen, server_settings
+from remora.listening import HEAD_BYTES, PatientProtocol, server_settings
 from remora.settings import Address, Tls, Trust, UnixAddress, parse_api_address
+from remora.sockets import check_tls, listen
 from tests.certificates import certificate
 from tests.integration.test_collector_sidecar import stored
 from tests.sidecar_world import SECONDS, wait_for

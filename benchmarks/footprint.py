@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import socket
 import statistics
@@ -149,6 +150,9 @@ def main() -> None:
     if given.role:
         run_model()
         return
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # where Remora is installed, nothing is compiled at its start
     rounds, predictions, rate = (
         (1, 200, 200.0) if given.quick else (given.rounds, given.predictions, given.rate)
     )

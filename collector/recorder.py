@@ -45,7 +45,9 @@ __all__ = ["Options", "Recorder", "command", "environment", "main"]
 
 log = get_logger("recorder")
 
-_PAGE_CACHE = 8 << 20  # beside a model memory is dear; it writes and hardly reads
+# Beside a model memory is dear. A batch takes some twenty times its bytes while it is written; who writes, hardly reads.
+_BATCH_BYTES = 1 << 20
+_PAGE_CACHE = 2 << 20
 _WATCH_SECONDS = 0.2
 _RING_SECONDS = 20.0
 _FAULT = 70
@@ -59,7 +61,7 @@ def utc_now() -> datetime:
 def _sink(options: Options, config: Config) -> Sink:
     if options.database is not None:
         database = connect(options.database, page_cache=_PAGE_CACHE)
-        return DatabaseSink(database, shapes_of(config), utc_now)
+        return DatabaseSink(database, shapes_of(config), utc_now, apart=True)
     if options.forward is not None:
         return HttpSink(options.forward, options.forward_token, verify=trusting(options))
     raise UserError("give either --database URL or --forward URL: where shall the records go?")
@@ -76,7 +78,7 @@ class Recorder:
     def __init__(self, options: Options, config: Config) -> None:
         self.options = options
         self._sink = _sink(options, config)
-        self._spool = Spool(Path(options.spool), options.spool_bytes, on_death=_end)
+        self._spool = Spool(Path(options.spool), options.spool_bytes, batch_bytes=_BATCH_BYTES, on_death=_end)
         self._ring = Ring.attach(Path(options.spool))
         gate = Gate(config, options.hash_key)
         self.ingest = Ingest(

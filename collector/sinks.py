@@ -48,20 +48,25 @@ class Sink(Protocol):
 
 
 class DatabaseSink:
-    """Writes into the database; creates its tables when it is empty and reachable for the first time."""
+    """Writes into the database; creates its tables when it is empty and reachable for the first time.
+
+    `apart` spares the memory of that, see `remora.schema.prepare`.
+    """
 
     def __init__(
-        self, database: Database, shapes: Mapping[str, Shape], clock: Callable[[], datetime]
-    ) -> None:
+        self, database: Database, shapes: Mapping[str, Shape], clock: Callable[[], datetime], *,
+        apart: bool = False,
+    ) -> None:  # fmt: skip
         self.store = Store(database, shapes)
         self._clock = clock
+        self._apart = apart
         self._prepared = False
 
     def _prepare(self) -> None:
         if self._prepared:
             return
         try:
-            schema.prepare(self.store.database)
+            schema.prepare(self.store.database, apart=self._apart)
         except SchemaError as error:
             raise UnavailableError(
                 str(error)

@@ -68,7 +68,7 @@ def _nothing(_file: SpoolFile, _entries: Sequence[Entry], _at: float, _sign: int
 
 
 class Spool:
-    """`path` is the spool's folder; `limit` the bytes of records that may wait in it.
+    """`path` is the spool's folder; `limit` the bytes of records that may wait in it, `batch_bytes` those of a batch.
 
     The folder is locked: a second process waits until the first has let go, or raises UserError after `wait` seconds.
     `on_death` is called when the writing thread ends by a fault: from then on every write is refused.
@@ -81,6 +81,7 @@ class Spool:
         path: Path,
         limit: int = 1 << 30,
         *,
+        batch_bytes: int = _SEALED_BYTES,
         wait: float = 60.0,
         on_death: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
@@ -88,6 +89,7 @@ class Spool:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self.limit = limit
+        self._batch_bytes = batch_bytes
         self._clock = clock
         self._lock = lock_folder(path, wait)
         try:
@@ -185,7 +187,9 @@ class Spool:
 
     def seal(self, rows: int) -> Sealed | None:
         """The next batch to deliver: the one sealed before, or at most `rows` new entries; None when nothing waits."""
-        return self.transact(lambda file, _: file.first_sealed() or file.seal(rows, _SEALED_BYTES)).result()  # type: ignore[no-any-return]
+        done = self.transact(lambda file, _: file.first_sealed() or file.seal(rows, self._batch_bytes))
+        found: Sealed | None = done.result()
+        return found
 
     def split(self, batch: Sealed) -> None:
         """Deliver the two halves of a refused batch apart."""

@@ -8,6 +8,9 @@ Alembic is loaded only where something is to be done: a sidecar that finds its d
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from enum import Enum
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from remora.database import Database
-from remora.errors import SchemaError, UserError
+from remora.errors import SchemaError, UnavailableError, UserError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,6 +32,7 @@ VIEWS = (
 )  # fmt: skip
 
 _LOCK = 0x52454D4F  # "REMO": one migration at a time, whoever starts first
+_SECONDS = 300
 
 
 class State(Enum):
@@ -111,17 +115,36 @@ def grant_reading(database: Database, role: str) -> None:
         connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(VIEWS)} TO {quoted}")
 
 
-def prepare(database: Database) -> None:
-    """Create an empty database's tables; refuse a schema of another version and say what to do."""
+def prepare(database: Database, *, apart: bool = False) -> None:
+    """Create an empty database's tables; refuse a schema of another version and say what to do.
+
+    `apart`: in a process of its own, which takes the memory along that Alembic needs. Raises SchemaError, UnavailableError.
+    """
     found = state(database)
     if found is State.EMPTY:
-        migrate(database)
+        (_migrate_apart if apart else migrate)(database)
     elif found is State.BEHIND:
         url = database.engine.url.render_as_string(hide_password=True)
         msg = f"the tables of {url} belong to an older Remora: run `remora migrate --database URL` once"
         raise SchemaError(msg)
     elif found is State.UNKNOWN:
         raise SchemaError(_unknown(database))
+
+
+def _migrate_apart(database: Database) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REMORA_")}
+    environment["REMORA_DATABASE"] = database.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-P", "-m", "remora", "migrate"]
+    try:
+        done = subprocess.run(  # noqa: S603  (this Python, our own command)
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS,
+            check=False,
+        )  # fmt: skip
+        said = done.stderr.strip().rpartition("\n")[2].removeprefix("remora: ")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        done, said = None, type(error).__name__
+    if done is None or done.returncode:
+        raise UnavailableError(f"the tables could not be made: {said}")
 
 
 def _unknown(database: Database) -> str:

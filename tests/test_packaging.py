@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 QUIET = ["-qq", "--disable-pip-version-check", "--no-input"]
 MOST_MEGABYTES_INSTALLED = 180
-MOST_MEGABYTES_RESIDENT = 200
+MOST_MEGABYTES_RESIDENT = 150
 EXCHANGES = 400
 
 pytestmark = pytest.mark.timeout(600)

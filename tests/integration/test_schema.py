@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -13,6 +17,7 @@ from remora import schema, tables
 from remora.database import connect, insert_new, upsert
 from remora.errors import SchemaError, UnavailableError
 
+ROOT = Path(__file__).parents[2]
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
 
@@ -24,6 +29,38 @@ def test_an_empty_database_is_brought_to_the_tables_of_this_version(database_url
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
     database.dispose()
+
+
+def test_tables_are_made_in_a_process_of_its_own_where_memory_is_dear(database_url):
+    code = (
+        "import sys; from remora import schema; from remora.database import connect; "
+        "database = connect(sys.argv[1]); schema.prepare(database, apart=True); "
+        "print(schema.state(database).value, 'alembic' in sys.modules)"
+    )
+    environment = {
+        **os.environ,
+        "REMORA_READER": "nobody",
+    }  # what the sidecar was told is not for `remora migrate`
+    done = subprocess.run(
+        [sys.executable, "-c", code, database_url], cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout == "current False\n", done.stderr
+
+
+def test_why_tables_could_not_be_made_is_said(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    database = connect(f"sqlite:///{folder}/remora.db")
+    monkeypatch.setattr(schema, "state", lambda _: schema.State.EMPTY)
+    folder.rmdir()
+    with pytest.raises(
+        UnavailableError, match=f"could not be made: the folder of the database {folder}/remora.db"
+    ):
+        schema.prepare(database, apart=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(UnavailableError, match="could not be made: FileNotFoundError"):
+        schema.prepare(database, apart=True)
 
 
 def test_migrating_twice_changes_nothing(database):

@@ -118,6 +118,22 @@ def test_a_received_batch_is_taken_once(spool):
     assert spool.pending == 1
 
 
+def test_a_batch_is_bounded_in_bytes_too_except_for_what_was_written_together(tmp_path):
+    spool = Spool(tmp_path, batch_bytes=3000)
+    for start in range(0, 80, 10):
+        spool.put(encode_records([record(start + n) for n in range(10)])).result(5)
+    sizes = []
+    while (sealed := spool.seal(1000)) is not None:
+        sizes.append((sealed.records, sum(len(entry.data) for entry in sealed.entries)))
+        spool.remove(sealed, Receipt(written=sealed.records))
+    assert sum(records for records, _ in sizes) == 80
+    assert len(sizes) > 1
+    assert all(size <= 3000 for _, size in sizes)
+    spool.put(encode_records([record(n) for n in range(100)])).result(5)
+    assert spool.seal(1000).records == 100
+    spool.close()
+
+
 def test_a_refused_batch_is_halved_and_set_aside(spool):
     spool.put(entries(1, 2, 3)).result(5)
     whole = spool.seal(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -216,17 +217,21 @@ def _ranges(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["all values"]
     inner = [_between(low, high) for low, high in pairwise(edges)]
-    return [f"up to {_number(edges[0])}", *inner, f"over {_number(edges[-1])}"]
+    fenced = len(edges) > 1 and _is_one_value(edges[0], edges[1])
+    first = f"under {_number(edges[1])}" if fenced else f"up to {_number(edges[0])}"
+    return [first, *inner, f"over {_number(edges[-1])}"]
 
 
 def _between(low: float, high: float) -> str:
+    return f"exactly {_number(high)}" if _is_one_value(low, high) else f"{_number(low)} to {_number(high)}"
+
+
+def _is_one_value(low: float, high: float) -> bool:
     """A bin of one value lies between it and the next smaller number."""
-    return (
-        f"exactly {_number(high)}"
-        if math.nextafter(high, -math.inf) <= low
-        else f"{_number(low)} to {_number(high)}"
-    )
+    return math.nextafter(high, -math.inf) <= low
 
 
 def _number(value: float) -> str:
+    if abs(value) < sys.float_info.min:  # next to nothing: the neighbour of 0 that fences it in
+        return "0"
     return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -212,6 +212,6 @@ def test_stored_counts_go_before_the_sketch_and_a_fenced_value_has_its_name():
         "known": [],
     }
     found = feature.compare(bins, numeric([0] * 5 + [1] * 5), numeric([0, 1]))
-    assert [(one.name, one.reference, one.current) for one in found.bins][1:] == [
-        ("exactly 0", 0.6, 0.5), ("over 0", 0.4, 0.5),
+    assert [(one.name, one.reference, one.current) for one in found.bins] == [
+        ("under 0", 0.0, 0.0), ("exactly 0", 0.6, 0.5), ("over 0", 0.4, 0.5),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from detectors.base import LABELS_NOT_MATURE
 from detectors.windows import EPOCH, Window
-from remora.bulk import select_keys
+from remora.bulk import insert_rows, select_keys
 from remora.database import insert_new
 from remora.runs import GIVEN_UP_AFTER, Run, RunKey
 from remora.summaries.granularity import MINUTE, holds
@@ -246,7 +246,7 @@ def store_findings(
             )
             .values(latest=False),
         )
-    connection.execute(sa.insert(findings), list(rows))
+    insert_rows(connection, findings, rows)
 
 
 # --- references ------------------------------------------------------------------------------------------------------

@@ -91,15 +91,20 @@ def _unavailable(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        where = engine.url.render_as_string(hide_password=True)
-        first_line = str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
-        msg = f"database {where}: {first_line}"
-        raise UnavailableError(msg) from error
+        raise _away(engine, error) from error
     except sa.exc.DatabaseError as error:
+        if error.connection_invalidated:  # such as by PostgreSQL, of whoever stood still for too long
+            raise _away(engine, error) from error
         if "file is not a database" not in str(error.orig):
             raise
         msg = f"{engine.url.database} is not an SQLite database: name another file, or a new one"
         raise UserError(msg) from None
+
+
+def _away(engine: sa.Engine, error: Exception) -> UnavailableError:
+    where = engine.url.render_as_string(hide_password=True)
+    first_line = str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
+    return UnavailableError(f"database {where}: {first_line}")
 
 
 def connect(url: str, *, pool_size: int = 5, page_cache: int = 64 << 20) -> Database:
@@ -136,6 +141,7 @@ def connect(url: str, *, pool_size: int = 5, page_cache: int = 64 << 20) -> Data
         sa.event.listen(engine, "begin", _sqlite_begin)
     else:
         sa.event.listen(engine, "begin", _postgresql_begin)
+        sa.event.listen(engine, "do_executemany", _postgresql_many)
     return Database(engine)
 
 
@@ -197,6 +203,17 @@ def _postgresql_begin(connection: sa.Connection) -> None:
             "SELECT set_config('idle_in_transaction_session_timeout', '20s', true),"
             f" pg_advisory_xact_lock_shared({_WRITERS})"
         )
+
+
+def _postgresql_many(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+    """Many rows go one by one: psycopg would send them as a pipeline, which it ends with a flush.
+
+    There PostgreSQL stops counting how long it is kept waiting: a server that stood still after it, in the middle of a
+    transaction, held its locks for ever. What has many rows to write uses `remora.bulk`.
+    """
+    for one in parameters:
+        cursor.execute(statement, one)
+    return True
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

@@ -1,18 +1,12 @@
-"""`python -m collector.describe`: what must be right before anybody is listened to, as one line of JSON.
-
-A process of its own, so that the forwarder does not carry what reading remora.yaml and a database URL takes.
-"""
+"""What must be right before anybody is listened to, and what of remora.yaml the forwarder must know."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
-import msgspec
-
-from collector.handover import Captured, Options, read_options
+from collector.handover import Captured, Options
 from collector.privacy import Gate
 from collector.trust import tls_of, trusting
 from remora.config import load
@@ -26,19 +20,16 @@ _API_SECONDS = 5.0  # the recorder of a forwarder that was killed may still be l
 
 
 def describe(options: Options, *, patience: float = _API_SECONDS) -> Captured:
-    """The capture settings of the model, or the first mistake that a person must mend."""
-    try:
-        config = load(Path(options.config) if options.config else None)
-        Gate(config, options.hash_key)
-        capture = config.model(options.model).capture
-        if options.database is not None:
-            _check_database(options.database)
-        _check_spool(Path(options.spool))
-        check_tls(tls_of(options))
-        trusting(options)
-        _check_api(options, patience)
-    except UserError as error:
-        return Captured(error=str(error))
+    """The capture settings of the model. Raises UserError for the first mistake that a person must mend."""
+    config = load(Path(options.config) if options.config else None)
+    Gate(config, options.hash_key)
+    capture = config.model(options.model).capture
+    if options.database is not None:
+        _check_database(options.database)
+    _check_spool(Path(options.spool))
+    check_tls(tls_of(options))
+    trusting(options)
+    _check_api(options, patience)
     return Captured(
         paths=list(capture.paths),
         ids=[name.lower() for name in capture.ids],
@@ -76,7 +67,3 @@ def _check_api(options: Options, patience: float) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-if __name__ == "__main__":
-    sys.stdout.write(msgspec.json.encode(describe(read_options())).decode() + "\n")

@@ -1,4 +1,4 @@
-"""What the forwarder tells the recorder when it starts it. Light: the forwarder imports this and little else."""
+"""What `remora sidecar` tells the forwarder that it becomes, and the forwarder the recorder. Light: all of them load it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-__all__ = ["Captured", "Options", "Report", "command", "describe_command", "environment", "read_options"]
+__all__ = [
+    "Captured", "Forwarding", "Options", "Report", "command", "environment", "forward_command", "forward_environment",
+    "read_forwarding", "read_options",
+]  # fmt: skip
 
 _VARIABLE = "REMORA_RECORDER"
+_FORWARDER = "REMORA_FORWARDER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +51,25 @@ class Report(msgspec.Struct, omit_defaults=True):
 
 
 class Captured(msgspec.Struct, omit_defaults=True):
-    """What of remora.yaml the forwarder must know, or what is wrong with the file or the options."""
+    """What of remora.yaml the forwarder must know."""
 
     paths: list[str] = []
     ids: list[str] = []
     answer_id: bool = True
     max_body: int = 262_144
-    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forwarding:
+    """Everything that the forwarder needs; `recorder` is for the process that it starts. Times are in seconds."""
+
+    listen_host: str
+    listen_port: int
+    upstream: str
+    connect_timeout: float
+    response_timeout: float
+    captured: Captured
+    recorder: Options
 
 
 def command() -> list[str]:
@@ -61,9 +77,22 @@ def command() -> list[str]:
     return [sys.executable, "-P", "-m", "collector.recorder"]
 
 
-def describe_command() -> list[str]:
-    """A short-lived process that checks the same options before anybody is listened to."""
-    return [sys.executable, "-P", "-m", "collector.describe"]
+def forward_command(forwarding: Forwarding) -> list[str]:
+    """The forwarder's command line. What follows its name is for people who look at a list of processes."""
+    return [
+        sys.executable, "-P", "-m", "collector.forwarder",
+        "remora", "sidecar", "--model", forwarding.recorder.model, "--upstream", forwarding.upstream,
+    ]  # fmt: skip
+
+
+def forward_environment(forwarding: Forwarding, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The forwarder's environment, as `environment`."""
+    return {**inherited, _FORWARDER: msgspec.json.encode(forwarding).decode()}
+
+
+def read_forwarding() -> Forwarding:
+    """What `forward_environment` wrote, which goes no further. Raises KeyError or msgspec.MsgspecError."""
+    return msgspec.json.decode(os.environ.pop(_FORWARDER), type=Forwarding)
 
 
 def environment(options: Options, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

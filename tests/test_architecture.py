@@ -135,13 +135,13 @@ def test_broad_excepts_stand_only_where_the_failure_is_told():
 
 
 @pytest.mark.parametrize(
-    "module", ["collector.sidecar", "collector.proxy", "collector.recorder", "remora.client"]
+    "module", ["collector.sidecar", "collector.forwarder", "collector.recorder", "remora.client"]
 )
 def test_the_sidecar_needs_nothing_of_the_servers_extras(module):
     assert _loaded_by(module) & SERVER_ONLY == set()
 
 
-@pytest.mark.parametrize("module", ["collector.sidecar", "collector.proxy"])
+@pytest.mark.parametrize("module", ["collector.forwarder", "collector.proxy"])
 def test_the_process_that_forwards_stays_light(module):
     assert _loaded_by(module) & FORWARDER_GOES_WITHOUT == set()
 

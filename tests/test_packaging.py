@@ -100,7 +100,15 @@ def test_the_sidecars_commands_work_in_the_base_install(base, tmp_path):
     assert in_base(base, "sidecar", "--help").stdout.startswith("Usage: remora sidecar")
     url = f"sqlite:///{tmp_path / 'r.db'}"
     assert in_base(base, "migrate", "--database", url).stdout == f"{url}: was empty, is current\n"
-    assert run(base, "-I", "-c", "import collector.sidecar, collector.recorder, remora.client").stderr == ""
+    assert (
+        run(
+            base,
+            "-I",
+            "-c",
+            "import collector.sidecar, collector.forwarder, collector.recorder, remora.client",
+        ).stderr
+        == ""
+    )
 
 
 @pytest.mark.parametrize("command", ["server", "demo"])

@@ -11,19 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[3]
 EVERYWHERE = {"rich", "pandas", "scipy", "sklearn", "evidently", "plotly", "alembic"}
 SERVING = {"fastapi", "starlette", "uvicorn", "httpx", "numpy", "datasketches", "sqlalchemy"}
-FORWARDER = "import remora.cli, remora.cli.sidecar, remora.ownership, collector.sidecar, uvloop"
-DESCRIBE = "import collector.describe"
+FORWARDER = "import collector.forwarder, uvloop"
+COMMAND = "import remora.cli, remora.ownership, collector.sidecar"
 RECORDER = "import collector.recorder"
 
 
 @pytest.mark.parametrize(
     ("program", "unwanted"),
     [
-        (FORWARDER, EVERYWHERE | SERVING | {"pydantic", "yaml", "prometheus_client"}),
-        (DESCRIBE, EVERYWHERE | SERVING),
+        (FORWARDER, EVERYWHERE | SERVING | {"pydantic", "yaml", "prometheus_client", "typer"}),
+        (COMMAND, EVERYWHERE | SERVING),
         (RECORDER, EVERYWHERE | {"httpx"}),
     ],
-    ids=["forwarder", "describe", "recorder"],
+    ids=["forwarder", "command", "recorder"],
 )
 def test_a_process_loads_what_it_needs_and_no_more(program, unwanted):
     code = f"{program}; import sys; print(*sorted(sys.modules))"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alerts import ledger, links, outbox, queries
 from alerts.identity import event_id
 from alerts.ledger import IncidentRow
-from alerts.messages import view
+from alerts.messages import views
 from alerts.plans import told_receivers
 from alerts.receivers.base import Event, Incident
 from alerts.turn import Turn
@@ -56,7 +56,7 @@ def announce(
         receiver=receiver,
         title=incident.title,
         external_url=turn.config.external_url,
-        alerts=[view(turn.connection, turn.config, row) for row in shown],
+        alerts=views(turn.connection, turn.config, shown),
         reason=reason,
         group_key=incident.group_key,
         group_labels={"model": incident.model},

@@ -23,6 +23,7 @@ STORM = "{storm}"
 """The group of the one incident of a plan that takes in what comes while `incidents.max_open` are open."""
 
 _STORM_ALERTS = 500  # more are told by their routes alone
+_NOTED = 50  # of those that come at once, lines in the timeline
 
 log = get_logger("incidents")
 
@@ -108,10 +109,12 @@ def _attach(turn: Turn, incident: IncidentRow, rows: list[AlertRow]) -> None:
     new = [row for row in rows if row.id not in incident.alert_ids]
     ids = [*incident.alert_ids, *(row.id for row in new)]
     ledger.change_incident(turn.connection, incident.id, alert_ids=ids, quiet_since=None)
-    for row in new:
+    for row in new[:_NOTED]:
         ledger.note(
             turn.connection, incident.id, turn.at, "alert_attached", row.annotations.get("summary", row.rule)
         )
+    if (more := len(new) - _NOTED) > 0:
+        ledger.note(turn.connection, incident.id, turn.at, "alert_attached", f"and {more} more alerts")
     told = replace(incident, alert_ids=ids, quiet_since=None)
     tell(turn, told, "incident.updated", reason="more alerts")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,8 +16,9 @@ from remora.config import Config
 from remora.config.alerting import Group, Rule
 from remora.leads import leads_of
 
-__all__ = ["NO_DATA", "find_rule", "first_window_start", "job_of", "title_of", "view"]
+__all__ = ["NO_DATA", "find_rule", "first_window_start", "job_of", "title_of", "view", "views"]
 
+_LOOKED_UP = 200
 NO_DATA = "NoData"
 """The alertname of the alert that says that a rule cannot see."""
 
@@ -48,10 +49,15 @@ def title_of(rows: Iterable[AlertRow]) -> str:
     return first.annotations.get("summary", first.rule) + more
 
 
-def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
-    """An alert with what it is compared with and what may have caused it."""
+def views(connection: sa.Connection, config: Config, rows: Sequence[AlertRow]) -> list[Alert]:
+    """Several alerts. What is compared and what may have caused it is looked up of the first 200: nobody reads on."""
+    return [view(connection if number < _LOOKED_UP else None, config, row) for number, row in enumerate(rows)]
+
+
+def view(connection: sa.Connection | None, config: Config, row: AlertRow) -> Alert:
+    """An alert with what it is compared with and what may have caused it, as far as there is somebody to ask."""
     metric = row.labels.get("metric", "")
-    finding = queries.finding_of(connection, row)
+    finding = queries.finding_of(connection, row) if connection is not None else None
     reference = ""
     if finding and finding.reference_value is not None:
         words = "chance alone gives" if metric == "psi" else "reference"
@@ -71,8 +77,8 @@ def view(connection: sa.Connection, config: Config, row: AlertRow) -> Alert:
         shown=show(metric, row.value),
         reference=reference,
         threshold=_threshold(config, row, finding),
-        now=_measured_now(connection, row),
-        evidence=_evidence(connection, row, finding),
+        now=_measured_now(connection, row) if connection is not None else "",
+        evidence=_evidence(connection, row, finding) if connection is not None else [],
         runbook_url=row.annotations.get("runbook_url", ""),
     )
 

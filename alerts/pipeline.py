@@ -9,19 +9,22 @@ after a downtime only the end state of each alert is told, and one that fired an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import prometheus_client
 import sqlalchemy as sa
 
 from alerts import announcements, grouping, incidents, metrics, outbox, queries
 from alerts.decision import decide, rules_for
 from alerts.dedup import ALL_RESOLVED, Told, needs_message
 from alerts.identity import event_id
-from alerts.messages import NO_DATA, title_of, view
+from alerts.messages import NO_DATA, title_of, views
 from alerts.queries import AlertRow, Window
 from alerts.receivers.base import Event
+from alerts.rules import Reason
 from alerts.transitions import Change, retired
 from alerts.turn import Turn
 from remora.config import Config
@@ -40,7 +43,7 @@ def evaluate_window(turn: Turn, window: Window) -> None:
     if rules := rules_for(config, window):
         found = queries.findings_for(connection, window, [rule for _, rule in rules])
         for decision in decide(rules, window, stored, found):
-            metrics.EVALUATIONS.labels(decision.rule.alert, str(decision.outcome.reason)).inc()
+            _outcomes(decision.rule.alert, decision.outcome.reason).inc()
             changes += decision.changes
     queries.put_alerts(connection, [change.row for change in changes if not change.dropped])
     queries.delete_alerts(connection, [change.row.id for change in changes if change.dropped])
@@ -48,6 +51,12 @@ def evaluate_window(turn: Turn, window: Window) -> None:
     incidents.take_in(turn, fired)
     if any(change.resolved or change.dropped for change in changes):
         incidents.note_quiet(turn)
+
+
+@functools.cache
+def _outcomes(alert: str, reason: Reason) -> prometheus_client.Counter:
+    """Looking a counter up by its labels takes as long as evaluating the rule."""
+    return metrics.EVALUATIONS.labels(alert, str(reason))
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,10 @@ def _for_receiver(
     firing = [row for row in rows if row.state == "firing" and row.id not in muted]
     before = told.firing if told else frozenset()
     resolved = [row for row in rows if row.state == "resolved" and row.fingerprint in before]
-    hushed = {row.fingerprint for row in group.alerts if row.state == "firing" and row not in firing} & before
+    audible = {row.id for row in firing}
+    hushed = {
+        row.fingerprint for row in group.alerts if row.state == "firing" and row.id not in audible
+    } & before
     if not firing and (not resolved or hushed):
         return None  # nothing audible happened, or what is left of the group is only muted, not over
     if not grouping.due(group.route, told, firing, now):
@@ -174,7 +186,7 @@ def _event(connection: sa.Connection, config: Config, send: Send, now: datetime)
         receiver=send.receiver,
         title=title_of(rows),
         external_url=config.external_url,
-        alerts=[view(connection, config, row) for row in rows],
+        alerts=views(connection, config, rows),
         reason=send.reason,
         group_key=send.group.key,
         group_labels=send.group.labels,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from alerts.dedup import Told
 from alerts.finding import Finding
+from remora.bulk import delete_keys, insert_rows, select_keys
 from remora.config import Config
 from remora.config.alerting import Rule
 from remora.database import insert_new, serialize, upsert
@@ -303,19 +304,22 @@ def unresolved_alerts(connection: sa.Connection, model: str) -> list[AlertRow]:
 
 
 def alerts_by_id(connection: sa.Connection, ids: Collection[str]) -> list[AlertRow]:
-    statement = sa.select(*_ALERT).where(alerts.c.id.in_(ids)).order_by(alerts.c.active_at, alerts.c.id)
-    return [AlertRow(*row) for row in connection.execute(statement)]
+    wanted = [
+        (identity,) for identity in ids
+    ]  # in one statement, however many: a list of parameters has an end
+    found = select_keys(connection, sa.select(*_ALERT), ["id"], wanted)
+    return sorted((AlertRow(*row) for row in found), key=lambda row: (row.active_at, row.id))
 
 
-def put_alerts(connection: sa.Connection, rows: Iterable[AlertRow]) -> None:
-    for row in rows:
-        upsert(connection, alerts, asdict(row))
+def put_alerts(connection: sa.Connection, rows: Sequence[AlertRow]) -> None:
+    """Write them, in the place of those with the same ids: all in two statements, there may be ten thousand."""
+    delete_keys(connection, alerts, ["id"], [(row.id,) for row in rows])
+    insert_rows(connection, alerts, [dict(vars(row)) for row in rows])
 
 
 def delete_alerts(connection: sa.Connection, ids: Sequence[str]) -> None:
     """A pending alert that ends was never told to anybody: it leaves nothing."""
-    if ids:
-        connection.execute(sa.delete(alerts).where(alerts.c.id.in_(ids)))
+    delete_keys(connection, alerts, ["id"], [(identity,) for identity in ids])
 
 
 # --- notifications ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alerts import grouping, outbox, queries
 from alerts.dedup import Told
 from alerts.identity import new_id
-from alerts.messages import title_of, view
+from alerts.messages import title_of, views
 from alerts.queries import AlertRow
 from alerts.receivers.base import Event
 from remora.config import Config
@@ -67,15 +67,16 @@ def relay(connection: sa.Connection, config: Config, send: Send, *, now: datetim
     _make_room(connection, send.receiver, wall)
     queries.remember(connection, _KEY, send.receiver, _told(send, wall), "relayed")
     rows = [*send.firing, *send.resolved]
+    shown = views(connection, config, rows)
     for start in range(0, len(rows), _AT_ONCE):
-        part = rows[start : start + _AT_ONCE]
+        part = slice(start, start + _AT_ONCE)
         event = Event(
             type=KIND,
             timestamp=now,
             receiver=send.receiver,
-            title=title_of(part),
+            title=title_of(rows[part]),
             external_url=config.external_url,
-            alerts=[view(connection, config, row) for row in part],
+            alerts=shown[part],
             group_key=_KEY,
         )
         identity = new_id("evt", wall)  # only what was not told yet comes here: `remember` commits with it

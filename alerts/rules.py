@@ -163,6 +163,9 @@ def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
     if unusable:
         return _Judged(*unusable, current)
     wanted, of = rule.of_windows
+    if of == 1:
+        met = _holds(rule, current, firing=firing)
+        return _Judged(_Class.MET if met else _Class.CLEAR, _why(rule, current, of=of, met=met), current)
     size = current.window_end - current.window_start
     counted = [
         finding
@@ -171,7 +174,7 @@ def _judge(rule: Rule, windows: Sequence[Finding], *, firing: bool) -> _Judged:
     ]
     bad = sum(_holds(rule, finding, firing=firing) for finding in counted)
     # What took `wanted` bad windows to fire takes as many good ones to resolve: one good day proves no repair.
-    met = len(counted) - bad < wanted if firing and of > 1 else bad >= wanted
+    met = len(counted) - bad < wanted if firing else bad >= wanted
     # A good window among the bad ones is not what the alert is about: the newest bad one speaks for it.
     of_bad = (finding for finding in reversed(counted) if _holds(rule, finding, firing=firing))
     speaks = next(of_bad, current) if met else current
@@ -238,6 +241,8 @@ def _compare(operator: str, value: float, threshold: float) -> bool:
 
 
 def _combine(rule: Rule, parts: Sequence[_Judged]) -> _Judged:
+    if len(parts) == 1:
+        return parts[0]
     for what in _Class:
         of_class = [part for part in parts if part.what is what]
         if of_class:

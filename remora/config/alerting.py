@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -110,13 +111,13 @@ class Rule(Section):
             raise ValueError(msg)
         return self
 
-    @property
+    @cached_property  # asked for thousands of times a second, and a rule never changes
     def limit(self) -> tuple[str, float] | None:
         """Operator and number of the condition."""
         match = _CONDITION.fullmatch(self.condition) if self.condition else None
         return (match[1], float(match[2])) if match else None
 
-    @property
+    @cached_property
     def of_windows(self) -> tuple[int, int]:
         """(m, n): the condition must hold in m of the last n windows."""
         match = _OF_WINDOWS.fullmatch(self.windows) if self.windows else None

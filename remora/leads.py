@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["leads_of"]
+__all__ = ["first_leads", "leads_of"]
 
 _FEATURES, _SEGMENTS = 3, 2  # as many as somebody reads at night
 
@@ -23,6 +23,11 @@ def leads_of(details: Mapping[str, Any]) -> list[str]:
             for one in segments
         ),
     ]
+
+
+def first_leads(findings: Iterable[Any]) -> list[str]:
+    """Those of the first of these findings that ranks any; empty where none does."""
+    return next((leads for finding in findings if (leads := leads_of(finding.details))), [])
 
 
 def _percent(share: float) -> str:

@@ -8,7 +8,7 @@ from dashboards.errors import NotFoundError
 from dashboards.pages.asked import Asked, Page
 from dashboards.queries import findings, models, response
 from dashboards.views.columns import REPORTS
-from remora.leads import leads_of
+from remora.leads import first_leads
 
 __all__ = ["report", "reports"]
 
@@ -33,5 +33,4 @@ def report(asked: Asked, report_id: str) -> Page:
         raise NotFoundError(msg)
     alert = response.alerts_by_id(asked.connection, [found.alert_id]) if found.alert_id else []
     said = findings.of_the_model(asked.connection, found.model, found.window_end)
-    leads = next((leads for row in said if (leads := leads_of(row.details))), [])
-    return asked.page(report=found, alert=alert[0] if alert else None, leads=leads)
+    return asked.page(report=found, alert=alert[0] if alert else None, leads=first_leads(said))

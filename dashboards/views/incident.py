@@ -12,7 +12,7 @@ from dashboards.words import day_or_minute, duration, title_of, window
 from remora.catalogue import METRICS, show
 from remora.config.alerting import Rule
 from remora.config.plans import Plan
-from remora.leads import leads_of
+from remora.leads import first_leads
 
 __all__ = ["Glance", "Waiting", "Wrong", "causes", "doing", "glance", "summary", "waiting", "wrong"]
 
@@ -79,7 +79,7 @@ def causes(
     found: Sequence[Any], moved: Sequence[Any], versions: Sequence[Any], opened: datetime
 ) -> list[str]:
     """The likeliest reasons: ranked causes of a finding, else what moved most; and a version that had just come."""
-    said = list(next((leads for row in found if (leads := leads_of(row.details))), []))
+    said = first_leads(found)
     if not said:
         said += [
             f"{one.feature} moved: PSI {show('psi', one.value)} of {show('psi', one.threshold)}"
